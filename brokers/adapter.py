@@ -1,0 +1,132 @@
+"""The port: what every broker adapter does for the desk, in the desk's words.
+
+An adapter knows one account of one vendor. It never sees an order row; it takes messages and
+answers with facts or one of four errors (`brokers.messages`): `NotSupported` (nothing was sent),
+`OrderRefused` (proved not taken; `TryLater` when the same request may be sent again), and
+`OutcomeUnknown` (anything else). Every call has its own time-out, set by the adapter. Calls may
+come from several threads at once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from brokers.messages import (
+    AccountState,
+    CancelOrder,
+    ClockState,
+    ExecutionReport,
+    InstrumentInfo,
+    NewOrder,
+    PositionState,
+    QuoteState,
+    ReplaceOrder,
+)
+from tradingdesk.fix import AssetClass, OrderClass, OrdType, TimeInForce
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an adapter can ask its broker for.
+
+    `unique_client_order_ids`: the broker itself refuses a second order with the same id, so a
+    request whose outcome is unknown may be sent again (rule 5 of the desk). `connectionless`:
+    reads need no long-lived connection, so any process may make them.
+    """
+
+    ord_types: frozenset[OrdType]
+    time_in_force: frozenset[TimeInForce]
+    order_classes: frozenset[OrderClass] = frozenset({OrderClass.SIMPLE})
+    asset_classes: frozenset[AssetClass] = frozenset({AssetClass.US_EQUITY})
+    fractional: bool = False
+    notional: bool = False
+    extended_hours: bool = False
+    replace: bool = True
+    unique_client_order_ids: bool = False
+    connectionless: bool = False
+    min_notional: Decimal | None = None
+    fractional_time_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY})
+
+
+class BrokerAdapter(ABC):
+    """One account at one broker. `settings` has resolved secrets: never log or store it."""
+
+    label: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    def __init__(self, settings: Mapping[str, Any]):
+        self.settings = settings
+
+    @classmethod
+    @abstractmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> list[str]:
+        """Say what is wrong or missing in an account's settings, one line each; [] when all is well."""
+
+    @abstractmethod
+    def submit(self, order: NewOrder) -> ExecutionReport:
+        """Send a new order; the broker's first answer about it.
+
+        Raises NotSupported, OrderRefused, TryLater or OutcomeUnknown. A broker's "this id exists"
+        is not a refusal: the adapter answers with the order that has the id.
+        """
+
+    @abstractmethod
+    def cancel(self, request: CancelOrder) -> None:
+        """Ask for a cancel; None means the broker took the request, not that it is done.
+
+        Raises OrderRefused when the order cannot be cancelled any more (re-read it), TryLater, OutcomeUnknown.
+        """
+
+    @abstractmethod
+    def replace(self, request: ReplaceOrder) -> ExecutionReport:
+        """Ask for a change; the broker's first answer (which does not promise the change).
+
+        Raises NotSupported, OrderRefused, TryLater, OutcomeUnknown.
+        """
+
+    @abstractmethod
+    def find_order(self, client_order_id: str) -> ExecutionReport | None:
+        """The order with this client id (an `order_status` report); None when the broker answers that it has none."""
+
+    @abstractmethod
+    def read_order(self, broker_order_id: str) -> ExecutionReport | None:
+        """The order with this broker id, as an `order_status` report; None when the broker knows none."""
+
+    @abstractmethod
+    def open_orders(self) -> list[ExecutionReport]:
+        """Every working order of the account, whoever placed it, complete, as `order_status` reports."""
+
+    @abstractmethod
+    def executions(self, *, after: datetime | None = None, after_id: str = "") -> list[ExecutionReport]:
+        """Trades, busts and corrections, oldest first, complete since `after_id` (or `after`).
+
+        May repeat what was given before; never leaves a gap.
+        """
+
+    @abstractmethod
+    def positions(self) -> list[PositionState]:
+        """Everything the account holds, complete."""
+
+    @abstractmethod
+    def account(self) -> AccountState:
+        """The account's figures now."""
+
+    @abstractmethod
+    def instruments(self, symbols: Iterable[str] | None = None) -> list[InstrumentInfo]:
+        """What the account may trade; all of it when `symbols` is None, else those that exist."""
+
+    @abstractmethod
+    def quotes(self, symbols: Iterable[str]) -> list[QuoteState]:
+        """The latest quote of each symbol that has one."""
+
+    @abstractmethod
+    def clock(self) -> ClockState:
+        """The market's clock."""
+
+    def close(self) -> None:
+        """Give back connections; the adapter is not used afterwards."""

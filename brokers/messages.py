@@ -1,0 +1,216 @@
+"""What the desk says to a broker and what a broker says to the desk, in the desk's words.
+
+Messages out are imperative (`NewOrder`); facts in are nouns (`ExecutionReport`). Quantities and
+prices are `Decimal`, times are aware UTC, symbols are the broker's own spelling. Adapters build
+the facts in their `parsing.py`; floats and SDK sentinels stop there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from tradingdesk.fix import AssetClass, ExecType, OrderClass, OrdStatus, OrdType, RequestKind, Side, TimeInForce
+
+
+class BrokerError(Exception):
+    """A broker, or the way to it, did not do what was asked. `text` is the broker's own words."""
+
+    def __init__(self, text: str, *, code: str = "", raw: Any = None):
+        super().__init__(text)
+        self.text, self.code, self.raw = text, code, raw
+
+
+class NotSupported(BrokerError):
+    """The adapter cannot say this to its broker; nothing was sent."""
+
+
+class OrderRefused(BrokerError):
+    """The broker proved that it did not take the request."""
+
+
+class TryLater(OrderRefused):
+    """Proved not taken, but only for now (rate limit): the same request may be sent again.
+
+    `retry_after` is in seconds.
+    """
+
+    def __init__(self, text: str, *, retry_after: float = 1.0, code: str = "", raw: Any = None):
+        super().__init__(text, code=code, raw=raw)
+        self.retry_after = retry_after
+
+
+class OutcomeUnknown(BrokerError):
+    """No answer, or one that proves nothing: time-out, lost connection, 5xx, unreadable body.
+
+    Raised by reads too: "no answer" is never "nothing there".
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """Place an order. Exactly one of `order_qty` (units) and `notional` (quote currency) is set."""
+
+    client_order_id: str
+    symbol: str
+    side: Side
+    ord_type: OrdType
+    time_in_force: TimeInForce
+    order_qty: Decimal | None = None
+    notional: Decimal | None = None
+    price: Decimal | None = None
+    stop_px: Decimal | None = None
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    extended_hours: bool = False
+    order_class: OrderClass = OrderClass.SIMPLE
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """Cancel a working order, known by the broker's id."""
+
+    client_order_id: str
+    orig_client_order_id: str
+    broker_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceOrder:
+    """Change a working order; `None` leaves a value as it is.
+
+    `client_order_id` becomes the working order's id at brokers that give a replacement a new one.
+    """
+
+    client_order_id: str
+    orig_client_order_id: str
+    broker_order_id: str
+    order_qty: Decimal | None = None
+    price: Decimal | None = None
+    stop_px: Decimal | None = None
+    trail_price: Decimal | None = None
+    time_in_force: TimeInForce | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionReport:
+    """One fact about one order (FIX 35=8): a state it came to, or a trade, bust or correction.
+
+    `cum_qty`, `leaves_qty` and `avg_px` are the broker's figures and may be None where a message
+    does not carry them. `exec_id` is set on trades, busts and corrections only; `exec_ref_id`
+    names the execution that a bust or correction is about. `status` is what the broker says the
+    order is now. `raw` is the vendor's payload, unchanged.
+    """
+
+    exec_type: ExecType
+    broker_order_id: str
+    transact_time: datetime
+    client_order_id: str = ""
+    status: OrdStatus | None = None
+    symbol: str = ""
+    side: Side | None = None
+    ord_type: OrdType | None = None
+    time_in_force: TimeInForce | None = None
+    order_qty: Decimal | None = None
+    notional: Decimal | None = None
+    price: Decimal | None = None
+    stop_px: Decimal | None = None
+    cum_qty: Decimal | None = None
+    leaves_qty: Decimal | None = None
+    avg_px: Decimal | None = None
+    exec_id: str | None = None
+    exec_ref_id: str | None = None
+    last_qty: Decimal | None = None
+    last_px: Decimal | None = None
+    commission: Decimal | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
+    text: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRejected:
+    """A cancel or replace was not done (FIX 35=9); the order stands as `status` says."""
+
+    response_to: RequestKind
+    broker_order_id: str
+    transact_time: datetime
+    client_order_id: str = ""
+    orig_client_order_id: str = ""
+    status: OrdStatus | None = None
+    text: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """The broker's figures for one account, in its base currency, as of `as_of`."""
+
+    account_id: str
+    currency: str
+    cash: Decimal
+    equity: Decimal
+    portfolio_value: Decimal
+    buying_power: Decimal
+    as_of: datetime
+    trading_blocked: bool = False
+    shorting_enabled: bool = True
+    text: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PositionState:
+    """What the broker says we hold: `qty` is signed (short below zero), `avg_px` per unit."""
+
+    symbol: str
+    qty: Decimal
+    avg_px: Decimal
+    market_value: Decimal | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentInfo:
+    """What an account may trade, and in which steps. `price_increment` None: by the price's own rule."""
+
+    symbol: str
+    broker_instrument_id: str
+    asset_class: AssetClass
+    currency: str
+    name: str = ""
+    exchange: str = ""
+    tradable: bool = True
+    fractionable: bool = False
+    shortable: bool = False
+    marginable: bool = False
+    price_increment: Decimal | None = None
+    min_order_qty: Decimal | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteState:
+    """The best bid and offer of one feed; sizes in units, zero where a side is empty."""
+
+    symbol: str
+    bid_px: Decimal
+    bid_size: Decimal
+    ask_px: Decimal
+    ask_size: Decimal
+    quote_time: datetime
+    feed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockState:
+    """The market's clock as the broker keeps it."""
+
+    timestamp: datetime
+    is_open: bool
+    next_open: datetime
+    next_close: datetime
