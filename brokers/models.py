@@ -1,0 +1,153 @@
+"""Accounts at brokers, what they may trade, at which prices, and how they are."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+from tradingdesk.fields import MoneyField, PriceField, QuantityField
+from tradingdesk.fix import AssetClass, Side
+
+
+class BrokerAccount(models.Model):
+    """One configured account at one broker; `broker_name` is its name everywhere.
+
+    `settings` holds what the adapter needs; secrets in it are references (`${NAME}`), never values.
+    Figures are the broker's own, in `currency`, as of `last_updated`.
+    """
+
+    class Status(models.TextChoices):
+        UNKNOWN = "unknown"
+        ACTIVE = "active"
+        BLOCKED = "blocked"
+
+    broker_name = models.CharField(
+        max_length=64, primary_key=True, validators=[RegexValidator(r"\A[a-z][a-z0-9_]*\Z", "lower case, digits and _")]
+    )
+    adapter = models.CharField(max_length=64)
+    enabled = models.BooleanField(default=True)
+    allocation_percent = models.DecimalField(max_digits=9, decimal_places=6, default=Decimal(0), help_text="share of capital, 0 to 1")
+    paper_trading = models.BooleanField(default=True)
+    settings = models.JSONField(default=dict, blank=True)
+    account_id = models.CharField(max_length=64, blank=True, default="")
+    currency = models.CharField(max_length=8, default="USD")
+    portfolio_value = MoneyField(default=Decimal(0))
+    equity = MoneyField(default=Decimal(0))
+    cash = MoneyField(default=Decimal(0))
+    buying_power = MoneyField(default=Decimal(0))
+    shorting_enabled = models.BooleanField(default=False)
+    status = models.CharField(max_length=16, choices=Status, default=Status.UNKNOWN)
+    last_updated = models.DateTimeField(null=True, blank=True)
+    executions_cursor = models.CharField(max_length=128, blank=True, default="", editable=False)
+    instruments_synced_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        db_table = "broker_accounts"
+        ordering = ["broker_name"]
+
+    def __str__(self) -> str:
+        return self.broker_name
+
+
+class AccountHealth(models.Model):
+    """How the connection to one account has done lately; written by the process that talks to it."""
+
+    account = models.OneToOneField(
+        BrokerAccount, on_delete=models.CASCADE, db_column="broker_name", primary_key=True, related_name="health"
+    )
+    healthy = models.BooleanField(default=True)
+    consecutive_failures = models.PositiveIntegerField(default=0)
+    last_ok_at = models.DateTimeField(null=True, blank=True)
+    last_error_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.TextField(blank=True, default="")
+    latency_ms = models.FloatField(null=True, blank=True, help_text="of the last answered call")
+
+    class Meta:
+        db_table = "account_health"
+        verbose_name_plural = "account health"
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {'healthy' if self.healthy else 'down'}"
+
+
+class Instrument(models.Model):
+    """A thing to trade, under the desk's own symbol, whichever brokers list it."""
+
+    symbol = models.CharField(max_length=32, unique=True)
+    name = models.CharField(max_length=255, blank=True, default="")
+    asset_class = models.CharField(max_length=16, choices=AssetClass, default=AssetClass.US_EQUITY)
+    currency = models.CharField(max_length=8, default="USD")
+    quotes_wanted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        db_table = "instruments"
+        ordering = ["symbol"]
+
+    def __str__(self) -> str:
+        return self.symbol
+
+
+class Listing(models.Model):
+    """An instrument as one account may trade it: the broker's symbol, steps and permissions."""
+
+    account = models.ForeignKey(BrokerAccount, on_delete=models.CASCADE, db_column="broker_name", related_name="listings")
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="listings")
+    broker_symbol = models.CharField(max_length=64)
+    broker_instrument_id = models.CharField(max_length=64, blank=True, default="")
+    exchange = models.CharField(max_length=32, blank=True, default="")
+    tradable = models.BooleanField(default=True)
+    fractionable = models.BooleanField(default=False)
+    shortable = models.BooleanField(default=False)
+    marginable = models.BooleanField(default=False)
+    price_increment = PriceField(null=True, blank=True)
+    min_order_qty = QuantityField(null=True, blank=True)
+
+    class Meta:
+        db_table = "listings"
+        constraints = [
+            models.UniqueConstraint(fields=["account", "instrument"], name="listing_once"),
+            models.UniqueConstraint(fields=["account", "broker_symbol"], name="listing_symbol_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id}:{self.broker_symbol}"
+
+
+class Quote(models.Model):
+    """The latest best bid and offer of one listing.
+
+    `quote_time` is the feed's own; `received_at` is when the broker last confirmed it as the latest.
+    """
+
+    listing = models.OneToOneField(Listing, on_delete=models.CASCADE, primary_key=True, related_name="quote")
+    bid_px = PriceField()
+    bid_size = QuantityField()
+    ask_px = PriceField()
+    ask_size = QuantityField()
+    quote_time = models.DateTimeField()
+    received_at = models.DateTimeField()
+    feed = models.CharField(max_length=16, blank=True, default="")
+
+    class Meta:
+        db_table = "quotes"
+
+    def __str__(self) -> str:
+        return f"{self.listing_id}: {self.bid_px} / {self.ask_px}"
+
+    @property
+    def mid_px(self) -> Decimal:
+        """Middle of bid and offer."""
+        return (self.bid_px + self.ask_px) / 2
+
+    def far_px(self, side: Side) -> Decimal:
+        """The price a marketable order of this side meets."""
+        return self.ask_px if side is Side.BUY else self.bid_px
+
+    def is_sound(self) -> bool:
+        """Tell whether both sides are there, positive and not crossed."""
+        return self.bid_px > 0 and self.ask_px > 0 and self.bid_px <= self.ask_px
+
+    def is_fresh(self, now: datetime, *, max_age: timedelta, max_lag: timedelta) -> bool:
+        """Tell whether the broker confirmed it within `max_age` and the feed is at most `max_lag` behind."""
+        return now - self.received_at <= max_age and now - self.quote_time <= max_lag

@@ -1,0 +1,183 @@
+"""The life of an order as rules over values: no database, no clock.
+
+An order is a fold over facts. The status has the precedence of FIX 4.4 appendix D, with one
+difference that busts demand: `filled` is derived from `cum_qty`, never stored as closed.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from brokers.messages import CancelRejected, ExecutionReport
+from tradingdesk.fields import fit
+from tradingdesk.fix import ClosedAs, ExecType, OrdStatus, TimeInForce, WorkingAs
+
+CLOSED = frozenset(
+    {OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REPLACED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.DENIED}
+)
+OPEN = frozenset(OrdStatus) - CLOSED
+IN_FLIGHT = frozenset({OrdStatus.PENDING})
+CANCELLABLE = OPEN - {OrdStatus.PENDING_CANCEL}
+
+_PENDING = frozenset({WorkingAs.PENDING_CANCEL, WorkingAs.PENDING_REPLACE})
+_RESTING = frozenset({WorkingAs.DONE_FOR_DAY, WorkingAs.SUSPENDED})
+_LIVE_EXEC_TYPES = frozenset({ExecType.TRADE, ExecType.TRADE_CORRECT})
+
+# What a report says about the broker's book; a trade only says that the order works.
+_WORKING_BY_EXEC_TYPE = {
+    ExecType.NEW: WorkingAs.NEW,
+    ExecType.RESTATED: WorkingAs.NEW,
+    ExecType.REPLACED: WorkingAs.NEW,
+    ExecType.PENDING_CANCEL: WorkingAs.PENDING_CANCEL,
+    ExecType.PENDING_REPLACE: WorkingAs.PENDING_REPLACE,
+    ExecType.DONE_FOR_DAY: WorkingAs.DONE_FOR_DAY,
+    ExecType.SUSPENDED: WorkingAs.SUSPENDED,
+}
+_WORKING_BY_STATUS = {
+    OrdStatus.NEW: WorkingAs.NEW,
+    OrdStatus.PARTIALLY_FILLED: WorkingAs.NEW,
+    OrdStatus.FILLED: WorkingAs.NEW,
+    OrdStatus.PENDING_CANCEL: WorkingAs.PENDING_CANCEL,
+    OrdStatus.PENDING_REPLACE: WorkingAs.PENDING_REPLACE,
+    OrdStatus.DONE_FOR_DAY: WorkingAs.DONE_FOR_DAY,
+    OrdStatus.SUSPENDED: WorkingAs.SUSPENDED,
+}
+_CLOSED_BY_EXEC_TYPE = {
+    ExecType.CANCELED: ClosedAs.CANCELED,
+    ExecType.REJECTED: ClosedAs.REJECTED,
+    ExecType.EXPIRED: ClosedAs.EXPIRED,
+}
+_CLOSED_BY_STATUS = {
+    OrdStatus.CANCELED: ClosedAs.CANCELED,
+    OrdStatus.REJECTED: ClosedAs.REJECTED,
+    OrdStatus.EXPIRED: ClosedAs.EXPIRED,
+}
+
+
+class OrderState(Protocol):
+    """What the rules read and move; `orders.models.Order` is one."""
+
+    order_qty: Decimal | None
+    cum_qty: Decimal
+    time_in_force: str
+    working_as: str | None
+    working_at: datetime | None
+    closed_as: str | None
+
+
+class Fill(Protocol):
+    """What the rules read of a trade, bust or correction; `orders.models.Execution` is one."""
+
+    exec_id: str
+    exec_ref_id: str
+    exec_type: str
+    last_qty: Decimal
+    last_px: Decimal
+    transact_time: datetime
+
+
+def status_of(order: OrderState) -> OrdStatus:
+    """Fold the order's status from how it was closed, how it works, and what has traded."""
+    if order.closed_as:
+        return OrdStatus(order.closed_as)
+    if order.working_as in _PENDING or order.working_as in _RESTING:
+        return OrdStatus(order.working_as)
+    if order.order_qty is not None and order.cum_qty >= order.order_qty:
+        return OrdStatus.FILLED
+    if order.cum_qty > 0:
+        return OrdStatus.PARTIALLY_FILLED
+    return OrdStatus.NEW if order.working_as else OrdStatus.PENDING
+
+
+def leaves_of(order: OrderState) -> Decimal | None:
+    """Units that may still trade: none once closed, or once a day order is done for the day."""
+    if order.closed_as or (order.working_as == WorkingAs.DONE_FOR_DAY and order.time_in_force != TimeInForce.GTC):
+        return Decimal(0)
+    if order.order_qty is None:
+        return None
+    return max(order.order_qty - order.cum_qty, Decimal(0))
+
+
+def apply(order: OrderState, fact: ExecutionReport | CancelRejected) -> None:
+    """Move how the order works or closed by one fact; what traded is `totals_of`'s business.
+
+    The broker's older word never overwrites its newer one, and nothing but a bust (which shows
+    in the totals) opens what is closed.
+    """
+    working, closed = _meaning_of(fact)
+    if closed and not order.closed_as:
+        order.closed_as = closed
+    if fact_is_trade(fact):
+        order.working_as = order.working_as or WorkingAs.NEW
+    elif working and not _is_older(fact, order):
+        order.working_as, order.working_at = working, fact.transact_time
+    if isinstance(fact, ExecutionReport) and fact.exec_type == ExecType.REPLACED and fact.order_qty is not None:
+        order.order_qty = max(fact.order_qty, order.cum_qty)
+
+
+def fact_is_trade(fact: ExecutionReport | CancelRejected) -> bool:
+    """Tell whether the fact is a trade, a bust or a correction."""
+    return isinstance(fact, ExecutionReport) and fact.exec_type in _LIVE_EXEC_TYPES | {ExecType.TRADE_CANCEL}
+
+
+def live_trades(fills: Iterable[Fill]) -> list[Fill]:
+    """Choose the executions that count, oldest first: one per trade, its last correction, none if busted.
+
+    Executions that name one another are one family whatever order they came in; a bust of any
+    member ends the family, else its latest correction stands for it.
+    """
+    families = _families(list(fills))
+    standing = [_standing(family) for family in families]
+    return sorted((fill for fill in standing if fill is not None), key=chronological)
+
+
+def totals_of(fills: Iterable[Fill]) -> tuple[Decimal, Decimal | None]:
+    """Cumulated quantity and average price of what counts; no price while nothing does."""
+    live = live_trades(fills)
+    cum_qty = sum((fill.last_qty for fill in live), Decimal(0))
+    if cum_qty == 0:
+        return Decimal(0), None
+    return cum_qty, fit(sum((fill.last_qty * fill.last_px for fill in live), Decimal(0)) / cum_qty)
+
+
+def chronological(fill: Fill) -> tuple[datetime, str]:
+    """The order in which fills make positions: by the broker's time, then by id, so that arrival does not matter."""
+    return fill.transact_time, fill.exec_id
+
+
+def _meaning_of(fact: ExecutionReport | CancelRejected) -> tuple[WorkingAs | None, ClosedAs | None]:
+    if isinstance(fact, CancelRejected):
+        return _WORKING_BY_STATUS.get(fact.status, WorkingAs.NEW), _CLOSED_BY_STATUS.get(fact.status)
+    if fact.exec_type == ExecType.ORDER_STATUS:
+        return _WORKING_BY_STATUS.get(fact.status), _CLOSED_BY_STATUS.get(fact.status)
+    return _WORKING_BY_EXEC_TYPE.get(fact.exec_type), _CLOSED_BY_EXEC_TYPE.get(fact.exec_type)
+
+
+def _is_older(fact: ExecutionReport | CancelRejected, order: OrderState) -> bool:
+    return order.working_at is not None and fact.transact_time < order.working_at
+
+
+def _families(fills: list[Fill]) -> list[list[Fill]]:
+    """Group executions that name one another, also through one that has not arrived."""
+    root: dict[str, str] = {}
+
+    def find(exec_id: str) -> str:
+        while root.setdefault(exec_id, exec_id) != exec_id:
+            exec_id = root[exec_id]
+        return exec_id
+
+    for fill in fills:
+        if fill.exec_ref_id:
+            root[find(fill.exec_id)] = find(fill.exec_ref_id)
+    groups: dict[str, list[Fill]] = {}
+    for fill in fills:
+        groups.setdefault(find(fill.exec_id), []).append(fill)
+    return list(groups.values())
+
+
+def _standing(family: list[Fill]) -> Fill | None:
+    if any(fill.exec_type == ExecType.TRADE_CANCEL for fill in family):
+        return None
+    corrections = [fill for fill in family if fill.exec_type == ExecType.TRADE_CORRECT]
+    return max(corrections or family, key=chronological)

@@ -1,0 +1,20 @@
+"""The orders app's tables, one subject a module."""
+
+from orders.models.decision import RiskDecision, RoutingDecision
+from orders.models.desk_state import DeskState
+from orders.models.execution import BrokerMessage, Execution
+from orders.models.order import Order
+from orders.models.position import Position, TradeLog
+from orders.models.request import OrderRequest
+
+__all__ = [
+    "BrokerMessage",
+    "DeskState",
+    "Execution",
+    "Order",
+    "OrderRequest",
+    "Position",
+    "RiskDecision",
+    "RoutingDecision",
+    "TradeLog",
+]

@@ -1,0 +1,36 @@
+"""Named sets of orders and requests; no decisions."""
+
+from datetime import datetime
+
+from django.db import models
+
+from orders import lifecycle
+from tradingdesk.fix import RequestState
+
+
+class OrderQuerySet(models.QuerySet):
+    def open(self):
+        """Orders that may still trade or are in doubt."""
+        return self.filter(status__in=lifecycle.OPEN)
+
+    def in_flight(self):
+        """Orders the desk took and no broker has acknowledged."""
+        return self.filter(status__in=lifecycle.IN_FLIGHT)
+
+    def cancellable(self):
+        """Orders a cancel makes sense for."""
+        return self.filter(status__in=lifecycle.CANCELLABLE)
+
+    def outcome_unknown(self):
+        """Orders whose last request may or may not have been taken."""
+        return self.filter(outcome_unknown_since__isnull=False)
+
+
+class OrderRequestQuerySet(models.QuerySet):
+    def unanswered(self):
+        """Requests the broker has not answered, sent or not."""
+        return self.filter(state__in=[RequestState.QUEUED, RequestState.SENDING, RequestState.UNKNOWN])
+
+    def due(self, now: datetime):
+        """Queued requests whose time has come."""
+        return self.filter(state=RequestState.QUEUED).filter(models.Q(not_before=None) | models.Q(not_before__lte=now))

@@ -1,0 +1,106 @@
+"""What the desk must not exceed, who said so, and how much of it is in use."""
+
+from decimal import Decimal
+
+from django.db import models
+from django.utils import timezone
+
+from tradingdesk.fields import ExactDecimalField, MoneyField, PriceField, QuantityField
+
+
+class Scope(models.TextChoices):
+    """What a limit, halt or total is about; `scope_key` names which one (empty for the firm)."""
+
+    FIRM = "firm"
+    ACCOUNT = "account"
+    SYMBOL = "symbol"
+
+
+class Control(models.TextChoices):
+    """The controls of this gate; DOMAIN A4 lists what each is for. Amounts are in the base currency."""
+
+    MAX_ORDER_QTY = "max_order_qty"
+    MAX_ORDER_NOTIONAL = "max_order_notional"
+    PORTFOLIO_RISK_LIMIT = "portfolio_risk_limit"
+    MAX_BROKER_ALLOCATION = "max_broker_allocation"
+    MIN_BROKER_DIVERSIFICATION = "min_broker_diversification"
+    MAX_QUOTE_AGE = "max_quote_age"
+    MAX_QUOTE_LAG = "max_quote_lag"
+    RESTRICTED = "restricted"
+
+
+class Limit(models.Model):
+    """One control's value for one scope. It changes only through `risk.limits.set_limits`."""
+
+    scope = models.CharField(max_length=16, choices=Scope, default=Scope.FIRM)
+    scope_key = models.CharField(max_length=64, blank=True, default="")
+    control = models.CharField(max_length=40, choices=Control)
+    value = ExactDecimalField()
+    hard = models.BooleanField(default=True)
+    reason = models.TextField(blank=True, default="")
+    set_by = models.CharField(max_length=150)
+    set_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "risk_limits"
+        ordering = ["control", "scope", "scope_key"]
+        constraints = [models.UniqueConstraint(fields=["control", "scope", "scope_key"], name="limit_once")]
+
+    def __str__(self) -> str:
+        return f"{self.control} {self.scope} {self.scope_key} {self.value.normalize():f}"
+
+
+class Halt(models.Model):
+    """A stop of new orders for the firm, an account or a symbol; cleared by a person with a reason."""
+
+    scope = models.CharField(max_length=16, choices=Scope, default=Scope.FIRM)
+    scope_key = models.CharField(max_length=64, blank=True, default="")
+    reason = models.TextField()
+    set_by = models.CharField(max_length=150)
+    set_at = models.DateTimeField(default=timezone.now)
+    cleared_by = models.CharField(max_length=150, blank=True, default="")
+    cleared_at = models.DateTimeField(null=True, blank=True)
+    clear_reason = models.TextField(blank=True, default="")
+
+    class Meta:
+        db_table = "risk_halts"
+        ordering = ["-set_at"]
+        permissions = [("clear_halt", "Can clear halts (resume trading)")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["scope", "scope_key"], condition=models.Q(cleared_at=None), name="halt_once_while_in_force"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.scope_key}: {self.reason}"
+
+
+class ExposureTotal(models.Model):
+    """What is held and what is entered, kept as running totals so that its cost does not grow with history.
+
+    One row for the firm (`key` = "0:firm": a lock and `rules_version`), one per account ("1:alpaca":
+    `gross` is the sum of its symbol rows) and one per account and symbol ("2:alpaca:IBM": the rest).
+    Sorting by `key` is the order of locking: firm, account, symbol.
+    """
+
+    key = models.CharField(max_length=128, primary_key=True)
+    broker_name = models.CharField(max_length=64, blank=True, default="")
+    symbol = models.CharField(max_length=32, blank=True, default="")
+    position_qty = QuantityField(default=Decimal(0), help_text="signed: short below zero")
+    open_buy_qty = QuantityField(default=Decimal(0))
+    open_sell_qty = QuantityField(default=Decimal(0))
+    open_buy_notional = MoneyField(default=Decimal(0))
+    open_sell_notional = MoneyField(default=Decimal(0))
+    mark_px = PriceField(default=Decimal(0))
+    gross = MoneyField(default=Decimal(0), help_text="worst case of what is held and entered, by side")
+    rules_version = models.PositiveBigIntegerField(default=0)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "exposure_totals"
+        ordering = ["key"]
+        indexes = [models.Index(fields=["broker_name", "symbol"], name="exposure_account_symbol")]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class TradingDeskConfig(AppConfig):
+    name = "tradingdesk"
+    verbose_name = "Audit and configuration"

@@ -1,0 +1,27 @@
+"""What the desk says when it will not do something: a code, what was found, and the field."""
+
+
+class DeskError(Exception):
+    """A request that was not carried out; nothing was stored. `code` is for programs, `detail` for people."""
+
+    http_status = 400
+
+    def __init__(self, code: str, detail: str, field: str = ""):
+        super().__init__(f"{code}: {detail}")
+        self.code, self.detail, self.field = code, detail, field
+
+
+class InvalidInput(DeskError):
+    """The input is wrong; `field` names what and `detail` says how to mend it."""
+
+
+class NotFound(DeskError):
+    """There is no such thing."""
+
+    http_status = 404
+
+
+class Conflict(DeskError):
+    """It does not go with what is already there."""
+
+    http_status = 409

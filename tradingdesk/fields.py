@@ -1,0 +1,68 @@
+"""Numbers as the desk stores them: quantities and prices numeric(24,9), money numeric(20,6).
+
+SQLite keeps numerics as 8-byte floats, exact to 15 significant digits; a value with more is
+refused there instead of silently rounded.
+"""
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+QUANTITY_PLACES = 9
+MONEY_PLACES = 6
+EXACT_DIGITS = 15
+_FIFTEEN = Context(prec=EXACT_DIGITS, rounding=ROUND_HALF_EVEN)
+
+
+def significant_digits(value: Decimal) -> int:
+    """Count the digits needed to write the value down, trailing zeros aside."""
+    return len(value.normalize().as_tuple().digits)
+
+
+def decimal_places(value: Decimal) -> int:
+    """Count the digits needed after the point."""
+    return max(0, -value.normalize().as_tuple().exponent)
+
+
+def fit(value: Decimal, places: int = QUANTITY_PLACES) -> Decimal:
+    """Round a derived value half-even to what every database stores exactly: `places` decimals, 15 digits."""
+    rounded = value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+    return rounded if significant_digits(rounded) <= EXACT_DIGITS else _FIFTEEN.plus(rounded)
+
+
+class ExactDecimalField(models.DecimalField):
+    """A decimal that is stored exactly or refused by name."""
+
+    max_places = QUANTITY_PLACES
+
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault("max_digits", 24)
+        kwargs.setdefault("decimal_places", self.max_places)
+        super().__init__(*args, **kwargs)
+
+    def get_db_prep_save(self, value, connection):
+        if isinstance(value, Decimal):
+            if not value.is_finite():
+                raise ValidationError({self.name: f"{self.name}: {value} is not a number"})
+            if connection.vendor == "sqlite" and significant_digits(value) > EXACT_DIGITS:
+                raise ValidationError({self.name: f"{self.name}: {value} has more than {EXACT_DIGITS} significant digits"})
+        return super().get_db_prep_save(value, connection)
+
+
+class QuantityField(ExactDecimalField):
+    """Units of an instrument, numeric(24,9)."""
+
+
+class PriceField(ExactDecimalField):
+    """Quote currency per unit, numeric(24,9)."""
+
+
+class MoneyField(ExactDecimalField):
+    """An amount of a currency, numeric(20,6)."""
+
+    max_places = MONEY_PLACES
+
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault("max_digits", 20)
+        super().__init__(*args, **kwargs)
