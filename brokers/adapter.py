@@ -51,6 +51,42 @@ class Capabilities:
     connectionless: bool = False
     min_notional: Decimal | None = None
     fractional_time_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY})
+    fractional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})
+    notional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})
+
+    def objection(self, order: NewOrder) -> str:
+        """Say why this order cannot be put to the broker; "" when it can. Pure, so routing may ask it too."""
+        found = (
+            (order.ord_type not in self.ord_types, f"ord_type={order.ord_type}"),
+            (order.time_in_force not in self.time_in_force, f"time_in_force={order.time_in_force}"),
+            (order.order_class not in self.order_classes, f"order_class={order.order_class}"),
+            (order.extended_hours and not self.extended_hours, "extended_hours"),
+        )
+        refused = next((what for wrong, what in found if wrong), "")
+        if refused or order.notional is None:
+            return refused or self._fraction_objection(order)
+        return self._notional_objection(order)
+
+    def _fraction_objection(self, order: NewOrder) -> str:
+        if order.order_qty is None or order.order_qty == order.order_qty.to_integral_value():
+            return ""
+        if not self.fractional:
+            return f"fractional order_qty={order.order_qty}"
+        return self._terms_objection(order, "fractional", self.fractional_ord_types)
+
+    def _notional_objection(self, order: NewOrder) -> str:
+        if not self.notional:
+            return "notional"
+        if self.min_notional is not None and order.notional < self.min_notional:
+            return f"notional={order.notional}, min={self.min_notional}"
+        return self._terms_objection(order, "notional", self.notional_ord_types)
+
+    def _terms_objection(self, order: NewOrder, what: str, ord_types: frozenset[OrdType]) -> str:
+        if order.ord_type not in ord_types:
+            return f"{what} with ord_type={order.ord_type}"
+        if order.time_in_force not in self.fractional_time_in_force:
+            return f"{what} with time_in_force={order.time_in_force}"
+        return ""
 
 
 class BrokerAdapter(ABC):

@@ -1,0 +1,200 @@
+"""One connection a process to each broker account: the adapter, measured.
+
+    gateway_for(account).submit(order)
+
+The account is anything with `broker_name`, `adapter` (the folder's name), `settings` (secrets as references) and
+`paper_trading`. Changed settings or a rotated secret give a new connection at the next call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from threading import Lock
+from typing import Any, Protocol
+
+from brokers import health
+from brokers.adapter import BrokerAdapter, Capabilities
+from brokers.messages import (
+    AccountState,
+    BrokerError,
+    CancelOrder,
+    ClockState,
+    ExecutionReport,
+    InstrumentInfo,
+    NewOrder,
+    NotSupported,
+    OrderRefused,
+    OutcomeUnknown,
+    PositionState,
+    QuoteState,
+    ReplaceOrder,
+    TryLater,
+)
+from brokers.registry import adapter_class
+from brokers.secrets import resolve
+
+
+class Account(Protocol):
+    """What a gateway has to know of a broker account."""
+
+    broker_name: str
+    adapter: str
+    settings: dict[str, Any]
+    paper_trading: bool
+
+
+class Gateway:
+    """The port of one account; each call's time and outcome go to `brokers.health`."""
+
+    def __init__(self, broker_name: str, adapter: BrokerAdapter):
+        self.broker_name, self.adapter = broker_name, adapter
+
+    def __repr__(self) -> str:
+        return f"<Gateway {self.broker_name}: {self.adapter.label}>"
+
+    @property
+    def label(self) -> str:
+        """What people call the broker."""
+        return self.adapter.label
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the adapter can ask its broker for."""
+        return self.adapter.capabilities
+
+    def submit(self, order: NewOrder) -> ExecutionReport:
+        """See `BrokerAdapter.submit`."""
+        return self._call("submit", self.adapter.submit, order)
+
+    def cancel(self, request: CancelOrder) -> None:
+        """See `BrokerAdapter.cancel`."""
+        return self._call("cancel", self.adapter.cancel, request)
+
+    def replace(self, request: ReplaceOrder) -> ExecutionReport:
+        """See `BrokerAdapter.replace`."""
+        return self._call("replace", self.adapter.replace, request)
+
+    def find_order(self, client_order_id: str) -> ExecutionReport | None:
+        """See `BrokerAdapter.find_order`."""
+        return self._call("find_order", self.adapter.find_order, client_order_id)
+
+    def read_order(self, broker_order_id: str) -> ExecutionReport | None:
+        """See `BrokerAdapter.read_order`."""
+        return self._call("read_order", self.adapter.read_order, broker_order_id)
+
+    def open_orders(self) -> list[ExecutionReport]:
+        """See `BrokerAdapter.open_orders`."""
+        return self._call("open_orders", self.adapter.open_orders)
+
+    def executions(self, *, after: datetime | None = None, after_id: str = "") -> list[ExecutionReport]:
+        """See `BrokerAdapter.executions`."""
+        return self._call("executions", self.adapter.executions, after=after, after_id=after_id)
+
+    def positions(self) -> list[PositionState]:
+        """See `BrokerAdapter.positions`."""
+        return self._call("positions", self.adapter.positions)
+
+    def account(self) -> AccountState:
+        """See `BrokerAdapter.account`."""
+        return self._call("account", self.adapter.account)
+
+    def instruments(self, symbols: Iterable[str] | None = None) -> list[InstrumentInfo]:
+        """See `BrokerAdapter.instruments`."""
+        return self._call("instruments", self.adapter.instruments, symbols)
+
+    def quotes(self, symbols: Iterable[str]) -> list[QuoteState]:
+        """See `BrokerAdapter.quotes`."""
+        return self._call("quotes", self.adapter.quotes, symbols)
+
+    def clock(self) -> ClockState:
+        """See `BrokerAdapter.clock`."""
+        return self._call("clock", self.adapter.clock)
+
+    def close(self) -> None:
+        """Give back the adapter's connections."""
+        self.adapter.close()
+
+    def _call(self, operation: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Make a call and record it. An adapter's own mistake may come after the send: it proves nothing."""
+        began = time.perf_counter()
+        try:
+            answer = method(*args, **kwargs)
+        except NotSupported:
+            raise
+        except BrokerError as error:
+            self._record(operation, began, error)
+            raise
+        except Exception as mistake:
+            error = OutcomeUnknown(f"{self.label} adapter failed in {operation}: {type(mistake).__name__}: {mistake}")
+            self._record(operation, began, error)
+            raise error from mistake
+        self._record(operation, began)
+        return answer
+
+    def _record(self, operation: str, began: float, error: BrokerError | None = None) -> None:
+        health.record(
+            self.broker_name,
+            operation=operation,
+            ok=error is None or is_healthy(error),
+            seconds=time.perf_counter() - began,
+            error=error.text if error else "",
+        )
+
+
+def is_healthy(error: BrokerError) -> bool:
+    """Tell whether a broker that said this is at work: a refusal is an answer, unless it is of our keys."""
+    return isinstance(error, OrderRefused) and not isinstance(error, TryLater) and error.code != "UNAUTHORIZED"
+
+
+_gateways: dict[str, tuple[str, Gateway]] = {}
+_lock = Lock()
+
+
+def gateway_for(account: Account) -> Gateway:
+    """Give this process's gateway to an account, made at the first call and again when its settings have changed.
+
+    Raises:
+        MissingSecret: a setting refers to a name that the environment does not have.
+        UnknownAdapter: there is no adapter of that name.
+        ValueError: the adapter finds its settings wrong.
+    """
+    settings = {"paper_trading": account.paper_trading, **resolve(account.settings)}
+    fingerprint = _fingerprint(account.adapter, settings)
+    with _lock:
+        known, gateway = _gateways.get(account.broker_name, ("", None))
+        if known == fingerprint:
+            return gateway
+        made = Gateway(account.broker_name, adapter_class(account.adapter)(settings))
+        _gateways[account.broker_name] = fingerprint, made
+    if gateway is not None:
+        gateway.close()
+    return made
+
+
+def close_gateways() -> None:
+    """Close every connection of this process."""
+    with _lock:
+        gateways = [gateway for _, gateway in _gateways.values()]
+        _gateways.clear()
+    for gateway in gateways:
+        gateway.close()
+
+
+def _fingerprint(adapter: str, settings: dict[str, Any]) -> str:
+    text = json.dumps([adapter, settings], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _forget_after_fork() -> None:
+    """A child must not talk on its parent's sockets, nor wait for a lock that a parent's thread held."""
+    global _lock
+    _lock = Lock()
+    _gateways.clear()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
