@@ -1,0 +1,160 @@
+"""The only way a limit changes: whole sets in one transaction, with who and why, seen at once by the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from risk.models import FIRM_KEY, Control, ExposureTotal, Limit, Scope
+from risk.scopes import check_scope, trail_columns
+from tradingdesk.audit import trail
+from tradingdesk.errors import InvalidInput
+from tradingdesk.fields import EXACT_DIGITS, QUANTITY_PLACES, decimal_places, significant_digits
+
+FIRM_AND_BELOW = (Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL)
+APPLIES_TO: dict[str, tuple[Scope, ...]] = {
+    Control.MAX_ORDER_QTY: FIRM_AND_BELOW,
+    Control.MAX_ORDER_NOTIONAL: FIRM_AND_BELOW,
+    Control.PORTFOLIO_RISK_LIMIT: FIRM_AND_BELOW,
+    Control.MAX_BROKER_ALLOCATION: (Scope.FIRM, Scope.ACCOUNT),
+    Control.MIN_BROKER_DIVERSIFICATION: (Scope.FIRM,),
+    Control.MAX_QUOTE_AGE: FIRM_AND_BELOW,
+    Control.MAX_QUOTE_LAG: FIRM_AND_BELOW,
+    Control.RESTRICTED: (Scope.SYMBOL,),
+}
+SHARES = {Control.MAX_BROKER_ALLOCATION}
+COUNTS = {Control.MIN_BROKER_DIVERSIFICATION}
+
+
+@dataclass(frozen=True, slots=True)
+class LimitValue:
+    """What one limit shall be from now on; `value` None takes it away. `hard` False only warns."""
+
+    control: str
+    value: Decimal | None
+    scope: str = Scope.FIRM
+    scope_key: str = ""
+    hard: bool = True
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it one limit: control, scope and scope_key."""
+        return self.control, self.scope, self.scope_key
+
+
+def limits_in_force() -> list[Limit]:
+    """Every limit that the gate applies now."""
+    return list(Limit.objects.all())
+
+
+def set_limits(values: Iterable[LimitValue], *, actor: str, reason: str, replace_all: bool = False) -> list[Limit]:
+    """Set, change or take away limits, all or none; the limits in force afterwards.
+
+    Limits that are not named stay, unless `replace_all`. Takes the firm's exposure row, so an order is
+    judged by the old rules or the new ones, never by both. A value that is already in force is left alone.
+
+    Raises:
+        InvalidInput: an unknown control, a scope it does not go with, or a value out of range; nothing changed.
+    """
+    wanted = _checked(values)
+    if not reason.strip():
+        raise InvalidInput("REASON_REQUIRED", "say why the limits change", "reason")
+    with transaction.atomic():
+        rules_changed()
+        in_force = {_key_of(limit): limit for limit in Limit.objects.all()}
+        if replace_all:
+            wanted = {key: LimitValue(key[0], None, key[1], key[2]) for key in in_force if key not in wanted} | wanted
+        changes = [(in_force.get(key), value) for key, value in wanted.items() if _differs(in_force.get(key), value)]
+        trail.record(*[_write(limit, value, actor=actor, reason=reason) for limit, value in changes])
+    return limits_in_force()
+
+
+def rules_changed() -> None:
+    """Lock the firm's exposure row, making it if there is none, and count its rules up: intake reads them again.
+
+    The lock is held to the end of the transaction.
+    """
+    ExposureTotal.objects.select_for_update().get_or_create(key=FIRM_KEY)
+    ExposureTotal.objects.filter(key=FIRM_KEY).update(rules_version=F("rules_version") + 1)
+
+
+def _checked(values: Iterable[LimitValue]) -> dict[tuple[str, str, str], LimitValue]:
+    wanted: dict[tuple[str, str, str], LimitValue] = {}
+    for value in values:
+        check(value)
+        if value.key in wanted:
+            raise InvalidInput("LIMIT_TWICE", f"{value.control} is given twice", value.control)
+        wanted[value.key] = value
+    return wanted
+
+
+def check(value: LimitValue) -> None:
+    """Refuse a limit that the gate could not apply as it is written.
+
+    Raises:
+        InvalidInput: its code says which part is wrong.
+    """
+    if value.control not in Control.values:
+        raise InvalidInput("UNKNOWN_CONTROL", f"no control is called {value.control}", "control")
+    if value.scope not in APPLIES_TO[value.control]:
+        scopes = ", ".join(APPLIES_TO[value.control])
+        raise InvalidInput("SCOPE_NOT_APPLICABLE", f"{value.control} is set for: {scopes}; not {value.scope}", "scope")
+    check_scope(value.scope, value.scope_key)
+    if value.value is not None and (wrong := _out_of_range(value.control, value.value)):
+        raise InvalidInput("LIMIT_OUT_OF_RANGE", f"{value.control}={value.value}: {wrong}", "value")
+
+
+def _out_of_range(control: str, value: Decimal) -> str:
+    if not value.is_finite() or value < 0:
+        return "a number of 0 or more is needed"
+    if decimal_places(value) > QUANTITY_PLACES or significant_digits(value) > EXACT_DIGITS or value >= 10**EXACT_DIGITS:
+        return f"at most {EXACT_DIGITS} digits, {QUANTITY_PLACES} after the point"
+    if control in SHARES and value > 1:
+        return "a share from 0 to 1 is needed"
+    if control in COUNTS and value != value.to_integral_value():
+        return "a whole number is needed"
+    return ""
+
+
+def _differs(limit: Limit | None, value: LimitValue) -> bool:
+    if limit is None or value.value is None:
+        return (limit is None) is not (value.value is None)
+    return (limit.value, limit.hard) != (value.value, value.hard)
+
+
+def _write(limit: Limit | None, value: LimitValue, *, actor: str, reason: str):
+    """Store one change; the event that tells of it."""
+    before = _as_json(limit.value, limit.hard) if limit else None
+    if value.value is None:
+        limit.delete()
+    else:
+        Limit.objects.update_or_create(
+            control=value.control,
+            scope=value.scope,
+            scope_key=value.scope_key,
+            defaults={"value": value.value, "hard": value.hard, "set_by": actor, "reason": reason, "set_at": timezone.now()},
+        )
+    after = None if value.value is None else _as_json(value.value, value.hard)
+    return trail.event(
+        "limit.changed",
+        actor=actor,
+        entity="limit",
+        entity_key=":".join(filter(None, value.key)),
+        before=before,
+        after=after,
+        reason=reason,
+        **trail_columns(value.scope, value.scope_key),
+    )
+
+
+def _as_json(value: Decimal, hard: bool) -> dict:
+    return {"value": f"{value.normalize():f}", "hard": hard}
+
+
+def _key_of(limit: Limit) -> tuple[str, str, str]:
+    return limit.control, limit.scope, limit.scope_key
