@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
-from risk.models import FIRM_KEY, Control, ExposureTotal, Limit, Scope
+from risk.exposure import FIRM_KEY
+from risk.models import Control, ExposureTotal, Limit, Scope
 from risk.scopes import check_scope, trail_columns
 from tradingdesk.audit import trail
 from tradingdesk.errors import InvalidInput
 from tradingdesk.fields import EXACT_DIGITS, QUANTITY_PLACES, decimal_places, significant_digits
 
+# What the gate looks up; a limit that it would not apply is refused instead of stored.
 FIRM_AND_BELOW = (Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL)
 APPLIES_TO: dict[str, tuple[Scope, ...]] = {
     Control.MAX_ORDER_QTY: FIRM_AND_BELOW,
     Control.MAX_ORDER_NOTIONAL: FIRM_AND_BELOW,
-    Control.PORTFOLIO_RISK_LIMIT: FIRM_AND_BELOW,
+    Control.PORTFOLIO_RISK_LIMIT: (Scope.FIRM,),
     Control.MAX_BROKER_ALLOCATION: (Scope.FIRM, Scope.ACCOUNT),
     Control.MIN_BROKER_DIVERSIFICATION: (Scope.FIRM,),
     Control.MAX_QUOTE_AGE: FIRM_AND_BELOW,
@@ -29,6 +31,7 @@ APPLIES_TO: dict[str, tuple[Scope, ...]] = {
 }
 SHARES = {Control.MAX_BROKER_ALLOCATION}
 COUNTS = {Control.MIN_BROKER_DIVERSIFICATION}
+MAY_ONLY_WARN = {Control.MIN_BROKER_DIVERSIFICATION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,14 @@ def set_limits(values: Iterable[LimitValue], *, actor: str, reason: str, replace
 
 
 def rules_changed() -> None:
-    """Lock the firm's exposure row, making it if there is none, and count its rules up: intake reads them again.
+    """Lock the firm's exposure row, making it if there is none, and move its rules_version on: intake reads the rules again.
 
     The lock is held to the end of the transaction.
     """
-    ExposureTotal.objects.select_for_update().get_or_create(key=FIRM_KEY)
-    ExposureTotal.objects.filter(key=FIRM_KEY).update(rules_version=F("rules_version") + 1)
+    firm, _ = ExposureTotal.objects.select_for_update().get_or_create(key=FIRM_KEY)
+    # From the clock, so that a version which was rolled back never comes again with other rules.
+    firm.rules_version = max(firm.rules_version + 1, time.time_ns() // 1000)
+    firm.save(update_fields=["rules_version", "updated_at"])
 
 
 def _checked(values: Iterable[LimitValue]) -> dict[tuple[str, str, str], LimitValue]:
@@ -105,6 +110,8 @@ def check(value: LimitValue) -> None:
         scopes = ", ".join(APPLIES_TO[value.control])
         raise InvalidInput("SCOPE_NOT_APPLICABLE", f"{value.control} is set for: {scopes}; not {value.scope}", "scope")
     check_scope(value.scope, value.scope_key)
+    if not value.hard and value.control not in MAY_ONLY_WARN:
+        raise InvalidInput("LIMIT_MUST_BE_HARD", f"{value.control} refuses; it cannot only warn", "hard")
     if value.value is not None and (wrong := _out_of_range(value.control, value.value)):
         raise InvalidInput("LIMIT_OUT_OF_RANGE", f"{value.control}={value.value}: {wrong}", "value")
 
@@ -133,12 +140,10 @@ def _write(limit: Limit | None, value: LimitValue, *, actor: str, reason: str):
     if value.value is None:
         limit.delete()
     else:
-        Limit.objects.update_or_create(
-            control=value.control,
-            scope=value.scope,
-            scope_key=value.scope_key,
-            defaults={"value": value.value, "hard": value.hard, "set_by": actor, "reason": reason, "set_at": timezone.now()},
-        )
+        row = limit or Limit(control=value.control, scope=value.scope, scope_key=value.scope_key)
+        row.value, row.hard = value.value, value.hard
+        row.set_by, row.reason, row.set_at = actor, reason, timezone.now()
+        row.save()
     after = None if value.value is None else _as_json(value.value, value.hard)
     return trail.event(
         "limit.changed",

@@ -7,9 +7,6 @@ from django.utils import timezone
 
 from tradingdesk.fields import ExactDecimalField, MoneyField, PriceField, QuantityField
 
-FIRM_KEY = "0:firm"
-
-
 class Scope(models.TextChoices):
     """What a limit, halt or total is about; `scope_key` names which one (empty for the firm)."""
 
