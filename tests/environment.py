@@ -55,7 +55,7 @@ def redis_url() -> str:
 
 def isolate() -> None:
     """Change this process's own environment before the desk's settings read it."""
-    clean = desk_env(folder() / "data", *_own_servers())
+    clean = desk_env(folder() / "data", *_own_servers(), DJANGO_SETTINGS_MODULE="tests.settings")
     os.environ.clear()
     os.environ.update(clean)
 
