@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -37,6 +38,8 @@ from brokers.messages import (
 )
 from brokers.registry import adapter_class
 from brokers.secrets import resolve
+
+logger = logging.getLogger(__name__)
 
 
 class Account(Protocol):
@@ -137,13 +140,13 @@ class Gateway:
         return answer
 
     def _record(self, operation: str, began: float, error: BrokerError | None = None) -> None:
-        health.record(
-            self.broker_name,
-            operation=operation,
-            ok=error is None or is_healthy(error),
-            seconds=time.perf_counter() - began,
-            error=error.text if error else "",
-        )
+        """Note the call. A note that cannot be written must not cost the broker's answer."""
+        seconds, ok = time.perf_counter() - began, error is None or is_healthy(error)
+        text = error.text if error else ""
+        try:
+            health.record(self.broker_name, operation=operation, ok=ok, seconds=seconds, error=text)
+        except Exception:
+            logger.exception("health of %s could not be recorded", self.broker_name)
 
 
 def is_healthy(error: BrokerError) -> bool:
@@ -163,7 +166,7 @@ def gateway_for(account: Account) -> Gateway:
         UnknownAdapter: there is no adapter of that name.
         ValueError: the adapter finds its settings wrong.
     """
-    settings = {"paper_trading": account.paper_trading, **resolve(account.settings)}
+    settings = resolve(account.settings) | {"paper_trading": account.paper_trading}
     fingerprint = _fingerprint(account.adapter, settings)
     with _lock:
         known, gateway = _gateways.get(account.broker_name, ("", None))

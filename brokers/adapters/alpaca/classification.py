@@ -119,7 +119,7 @@ def seconds_to_wait(headers: Mapping[str, str], *, now: float) -> float:
     """Read Retry-After, else X-RateLimit-Reset (unix seconds); 1 s where neither is usable, at most a minute."""
     for name, since in (("Retry-After", 0.0), ("X-RateLimit-Reset", now)):
         try:
-            return min(max(float(headers[name]) - since, 0.1), LONGEST_WAIT)
+            return min(max(int(headers[name]) - since, 0.1), LONGEST_WAIT)
         except (KeyError, ValueError):
             continue
     return 1.0
