@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from brokers.messages import CancelRejected, ExecutionReport
-from tradingdesk.fields import fit
+from tradingdesk.fields import MONEY_PLACES, fit
 from tradingdesk.fix import ClosedAs, ExecType, OrdStatus, TimeInForce, WorkingAs
 
 CLOSED = frozenset(
@@ -106,14 +106,28 @@ def apply(order: OrderState, fact: ExecutionReport | CancelRejected) -> None:
     in the totals) opens what is closed.
     """
     working, closed = _meaning_of(fact)
+    if isinstance(fact, CancelRejected) and order.working_as in _PENDING:
+        working = working or WorkingAs.NEW
     if closed and not order.closed_as:
         order.closed_as = closed
     if fact_is_trade(fact):
         order.working_as = order.working_as or WorkingAs.NEW
     elif working and not _is_older(fact, order):
         order.working_as, order.working_at = working, fact.transact_time
-    if isinstance(fact, ExecutionReport) and fact.exec_type == ExecType.REPLACED and fact.order_qty is not None:
-        order.order_qty = max(fact.order_qty, order.cum_qty)
+    if isinstance(fact, ExecutionReport):
+        _learn_quantity(order, fact)
+
+
+def reservation_of(order) -> tuple[Decimal, Decimal]:
+    """What an order still holds of the exposure totals: units, and their worst value in quote currency.
+
+    Nothing once it cannot trade any more; while a replace is on its way, `reserve_total_qty` and
+    `reserve_px` are the worse of old and new.
+    """
+    if status_of(order) in CLOSED or leaves_of(order) == 0:
+        return Decimal(0), Decimal(0)
+    qty = max(order.reserve_total_qty - order.cum_qty, Decimal(0))
+    return qty, fit(qty * order.reserve_px, MONEY_PLACES)
 
 
 def fact_is_trade(fact: ExecutionReport | CancelRejected) -> bool:
@@ -125,11 +139,11 @@ def live_trades(fills: Iterable[Fill]) -> list[Fill]:
     """Choose the executions that count, oldest first: one per trade, its last correction, none if busted.
 
     Executions that name one another are one family whatever order they came in; a bust of any
-    member ends the family, else its latest correction stands for it.
+    member ends the family, else its latest correction stands for it, in the place of the trade.
     """
-    families = _families(list(fills))
+    families = sorted(_families(list(fills)), key=lambda family: min(map(chronological, family)))
     standing = [_standing(family) for family in families]
-    return sorted((fill for fill in standing if fill is not None), key=chronological)
+    return [fill for fill in standing if fill is not None]
 
 
 def totals_of(fills: Iterable[Fill]) -> tuple[Decimal, Decimal | None]:
@@ -147,11 +161,26 @@ def chronological(fill: Fill) -> tuple[datetime, str]:
 
 
 def _meaning_of(fact: ExecutionReport | CancelRejected) -> tuple[WorkingAs | None, ClosedAs | None]:
+    by_status = _WORKING_BY_STATUS.get(fact.status)
     if isinstance(fact, CancelRejected):
-        return _WORKING_BY_STATUS.get(fact.status, WorkingAs.NEW), _CLOSED_BY_STATUS.get(fact.status)
+        # "Rejected" means that the broker knows no such order: not how an order of ours closed.
+        return by_status, None if fact.status == OrdStatus.REJECTED else _CLOSED_BY_STATUS.get(fact.status)
     if fact.exec_type == ExecType.ORDER_STATUS:
-        return _WORKING_BY_STATUS.get(fact.status), _CLOSED_BY_STATUS.get(fact.status)
-    return _WORKING_BY_EXEC_TYPE.get(fact.exec_type), _CLOSED_BY_EXEC_TYPE.get(fact.exec_type)
+        return by_status, _CLOSED_BY_STATUS.get(fact.status)
+    if fact.exec_type == ExecType.REJECTED and fact.status not in (None, OrdStatus.REJECTED):
+        return None, None  # a second order with the same id was refused; the first stands
+    working = _WORKING_BY_EXEC_TYPE.get(fact.exec_type)
+    if working == WorkingAs.NEW and by_status in _PENDING | _RESTING:
+        working = by_status  # confirmed, while another request is still pending
+    return working, _CLOSED_BY_EXEC_TYPE.get(fact.exec_type)
+
+
+def _learn_quantity(order: OrderState, fact: ExecutionReport) -> None:
+    """A replace or restatement changes the quantity (never below what traded); a filled notional order gets one."""
+    if fact.exec_type in (ExecType.REPLACED, ExecType.RESTATED) and fact.order_qty is not None:
+        order.order_qty = max(fact.order_qty, order.cum_qty)
+    elif order.order_qty is None and fact.status == OrdStatus.FILLED and fact.cum_qty:
+        order.order_qty = fact.cum_qty
 
 
 def _is_older(fact: ExecutionReport | CancelRejected, order: OrderState) -> bool:
@@ -180,4 +209,6 @@ def _standing(family: list[Fill]) -> Fill | None:
     if any(fill.exec_type == ExecType.TRADE_CANCEL for fill in family):
         return None
     corrections = [fill for fill in family if fill.exec_type == ExecType.TRADE_CORRECT]
-    return max(corrections or family, key=chronological)
+    corrected = {fill.exec_ref_id for fill in corrections}
+    last = [fill for fill in corrections if fill.exec_id not in corrected]
+    return max(last or corrections or family, key=chronological)
