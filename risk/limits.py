@@ -78,9 +78,9 @@ def set_limits(values: Iterable[LimitValue], *, actor: str, reason: str, replace
 
 
 def rules_changed() -> None:
-    """Lock the firm's exposure row, making it if there is none, and move its rules_version on: intake reads the rules again.
+    """Lock the firm's exposure row to the end of the transaction and move its rules_version on.
 
-    The lock is held to the end of the transaction.
+    Intake, which locks the same row, reads the rules again.
     """
     firm, _ = ExposureTotal.objects.select_for_update().get_or_create(key=FIRM_KEY)
     # From the clock, so that a version which was rolled back never comes again with other rules.

@@ -12,6 +12,7 @@ from django.test import TransactionTestCase
 
 from tests import environment, services
 
+pytest_plugins = ["tests.ground.flush"]
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "admin_client", "admin_user"}
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_ARGUMENTS = [
