@@ -7,9 +7,11 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from brokers.adapters.alpaca import parsing
-from tests.brokers.alpaca_samples import ORDER_ID, new_order, raw_fill, raw_order
+from brokers.messages import ReplaceOrder
+from tests.brokers.alpaca_samples import ORDER_ID, market_order, new_order, raw_fill, raw_order
 from tradingdesk.fix import AssetClass, ExecType, OrdStatus, OrdType, Side, TimeInForce
 
 CONTRACT_STATUSES = {
@@ -199,3 +201,69 @@ def test_order_request_holds_strings_only_and_always_the_client_id():
         "limit_price": "181.25",
     }
     assert all(type(value) is str for value in request.values())
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        new_order(),
+        market_order(order_qty=Decimal("0.123456789")),
+        market_order(order_qty=None, notional=Decimal("500.75")),
+        new_order(ord_type=OrdType.STOP_LIMIT, stop_px=Decimal(180), side=Side.SELL),
+        market_order(ord_type=OrdType.STOP, stop_px=Decimal(180), time_in_force=TimeInForce.GTC),
+        market_order(ord_type=OrdType.TRAILING_STOP, trail_percent=Decimal("1.5")),
+        market_order(ord_type=OrdType.TRAILING_STOP, trail_price=Decimal(1), time_in_force=TimeInForce.IOC),
+    ],
+)
+def test_order_request_keeps_to_the_published_contract(contract, order):
+    assert _faults(contract, "CreateOrderRequest", parsing.order_request(order)) == []
+
+
+def test_replace_request_keeps_to_the_published_contract(contract):
+    request = ReplaceOrder("desk-1-R2", "desk-1", ORDER_ID, order_qty=Decimal(4), price=Decimal(155))
+    trailing = ReplaceOrder("desk-1-R2", "desk-1", ORDER_ID, trail_price=Decimal(1), time_in_force=TimeInForce.GTC)
+    for wanted in (request, trailing):
+        assert _faults(contract, "PatchOrderRequest", parsing.replace_request(wanted)) == []
+
+
+def _faults(contract: dict, schema: str, request: dict) -> list[str]:
+    """What the schema finds wrong; fields that it does not name count too."""
+    checker = Draft202012Validator({"$ref": f"#/components/schemas/{schema}", "components": contract})
+    unknown = set(request) - set(contract["schemas"][schema]["properties"])
+    return [*(error.message for error in checker.iter_errors(request)), *sorted(unknown)]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.decimals() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=3,
+)
+TIMES_AND_NUMBERS = st.sampled_from(["0001-01-01T00:00:00+23:00", "1e999999999", "-1e-999999999", "sNaN", "9" * 400])
+UNREADABLE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
+
+
+@given(st.data())
+def test_order_with_any_field_gone_wrong_is_read_or_refused_as_unreadable(data):
+    field = data.draw(st.sampled_from(sorted(raw_order())))
+    raw = raw_order(**{field: data.draw(JSON_VALUES | TIMES_AND_NUMBERS)})
+    try:
+        report = parsing.first_report(raw)
+    except UNREADABLE:
+        return
+    assert report.broker_order_id
+    assert report.transact_time.tzinfo is UTC
+    assert report.status in OrdStatus
+
+
+@given(st.data())
+def test_fill_with_any_field_gone_wrong_is_read_or_refused_as_unreadable(data):
+    field = data.draw(st.sampled_from(sorted(raw_fill())))
+    raw = raw_fill(**{field: data.draw(JSON_VALUES | TIMES_AND_NUMBERS)})
+    try:
+        report = parsing.fill_report(raw)
+    except UNREADABLE:
+        return
+    assert report.exec_id
+    assert report.broker_order_id
+    assert report.last_qty.is_finite()
+    assert report.last_px.is_finite()

@@ -208,7 +208,7 @@ def _answers() -> Iterator[None]:
         yield
     except (APIError, RequestException) as failure:
         raise classify_failure(failure, now=time.time()) from failure
-    except (KeyError, ValueError, TypeError, AttributeError) as failure:
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as failure:
         raise OutcomeUnknown(f"alpaca's answer cannot be read: {type(failure).__name__}: {failure}") from failure
 
 
