@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.test import TransactionTestCase
 
@@ -24,6 +25,11 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
+
+# The suite tries the same examples every time; `--hypothesis-profile=explore` looks for new ones.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure() -> None:
