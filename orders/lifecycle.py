@@ -5,6 +5,7 @@ difference that busts demand: `filled` is derived from `cum_qty`, never stored a
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -72,9 +73,30 @@ class Fill(Protocol):
     exec_id: str
     exec_ref_id: str
     exec_type: str
+    side: str
     last_qty: Decimal
     last_px: Decimal
+    commission: Decimal | None
+    order_id: int
     transact_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A trade as it stands: the figures of the last word on it, under the id and time of the first.
+
+    So a correction changes a trade where it stands among the others, however late it is made.
+    `standing_exec_id` is the execution that the figures are from.
+    """
+
+    exec_id: str
+    transact_time: datetime
+    standing_exec_id: str
+    side: str
+    last_qty: Decimal
+    last_px: Decimal
+    commission: Decimal | None
+    order_id: int
 
 
 def status_of(order: OrderState) -> OrdStatus:
@@ -135,15 +157,14 @@ def fact_is_trade(fact: ExecutionReport | CancelRejected) -> bool:
     return isinstance(fact, ExecutionReport) and fact.exec_type in _LIVE_EXEC_TYPES | {ExecType.TRADE_CANCEL}
 
 
-def live_trades(fills: Iterable[Fill]) -> list[Fill]:
-    """Choose the executions that count, oldest first: one per trade, its last correction, none if busted.
+def live_trades(fills: Iterable[Fill]) -> list[Trade]:
+    """Give the trades that count, oldest first, each as last corrected; none that was busted.
 
-    Executions that name one another are one family whatever order they came in; a bust of any
-    member ends the family, else its latest correction stands for it, in the place of the trade.
+    Executions that name one another are one trade whatever order they came in: a bust of any of
+    them ends it, else its latest correction stands.
     """
-    families = sorted(_families(list(fills)), key=lambda family: min(map(chronological, family)))
-    standing = [_standing(family) for family in families]
-    return [fill for fill in standing if fill is not None]
+    trades = [_trade_of(family) for family in _families(list(fills))]
+    return sorted((trade for trade in trades if trade is not None), key=chronological)
 
 
 def totals_of(fills: Iterable[Fill]) -> tuple[Decimal, Decimal | None]:
@@ -152,10 +173,10 @@ def totals_of(fills: Iterable[Fill]) -> tuple[Decimal, Decimal | None]:
     cum_qty = sum((fill.last_qty for fill in live), Decimal(0))
     if cum_qty == 0:
         return Decimal(0), None
-    return cum_qty, fit(sum((fill.last_qty * fill.last_px for fill in live), Decimal(0)) / cum_qty)
+    return fit(cum_qty), fit(sum((fill.last_qty * fill.last_px for fill in live), Decimal(0)) / cum_qty)
 
 
-def chronological(fill: Fill) -> tuple[datetime, str]:
+def chronological(fill: Fill | Trade) -> tuple[datetime, str]:
     """The order in which fills make positions: by the broker's time, then by id, so that arrival does not matter."""
     return fill.transact_time, fill.exec_id
 
@@ -205,9 +226,24 @@ def _families(fills: list[Fill]) -> list[list[Fill]]:
     return list(groups.values())
 
 
-def _standing(family: list[Fill]) -> Fill | None:
+def _trade_of(family: list[Fill]) -> Trade | None:
     if any(fill.exec_type == ExecType.TRADE_CANCEL for fill in family):
         return None
+    first, standing = min(family, key=chronological), _standing(family)
+    return Trade(
+        exec_id=first.exec_id,
+        transact_time=first.transact_time,
+        standing_exec_id=standing.exec_id,
+        side=standing.side,
+        last_qty=standing.last_qty,
+        last_px=standing.last_px,
+        commission=standing.commission,
+        order_id=standing.order_id,
+    )
+
+
+def _standing(family: list[Fill]) -> Fill:
+    """The correction that no other corrects; where that does not tell, the latest."""
     corrections = [fill for fill in family if fill.exec_type == ExecType.TRADE_CORRECT]
     corrected = {fill.exec_ref_id for fill in corrections}
     last = [fill for fill in corrections if fill.exec_id not in corrected]

@@ -5,11 +5,11 @@ over again end in the same figures.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from orders.lifecycle import Fill
+from orders.lifecycle import Fill, Trade
 from tradingdesk.fields import MONEY_PLACES, fit
 from tradingdesk.fix import Side
 
@@ -35,10 +35,9 @@ class RoundTrip:
     commission: Decimal = Decimal(0)
     closed_at: datetime | None = None
     order_pk: int | None = None
-    row: object = field(default=None, compare=False)
 
 
-def book(open_trip: RoundTrip | None, fill: Fill) -> list[RoundTrip]:
+def book(open_trip: RoundTrip | None, fill: Fill | Trade) -> list[RoundTrip]:
     """Book one trade on what is held: the trip it changed and, when it crosses zero, the one it opened."""
     signed = fill.last_qty * Side(fill.side).sign
     commission = fill.commission or Decimal(0)
@@ -54,7 +53,7 @@ def book(open_trip: RoundTrip | None, fill: Fill) -> list[RoundTrip]:
     return [closed, _enter(_opened(fill, 1 if signed > 0 else -1), fill, rest, Decimal(0))]
 
 
-def fold(fills: Iterable[Fill]) -> list[RoundTrip]:
+def fold(fills: Iterable[Trade]) -> list[RoundTrip]:
     """Fold trades, oldest first, into round trips; the last may be open."""
     trips: list[RoundTrip] = []
     for fill in fills:
@@ -63,7 +62,7 @@ def fold(fills: Iterable[Fill]) -> list[RoundTrip]:
     return trips
 
 
-def _opened(fill: Fill, direction: int) -> RoundTrip:
+def _opened(fill: Fill | Trade, direction: int) -> RoundTrip:
     return RoundTrip(
         direction=direction,
         opened_at=fill.transact_time,
@@ -77,29 +76,29 @@ def _average(qty: Decimal, px: Decimal | None, more_qty: Decimal, more_px: Decim
     return fit((qty * (px or Decimal(0)) + more_qty * more_px) / (qty + more_qty))
 
 
-def _enter(trip: RoundTrip, fill: Fill, qty: Decimal, commission: Decimal) -> RoundTrip:
+def _enter(trip: RoundTrip, fill: Fill | Trade, qty: Decimal, commission: Decimal) -> RoundTrip:
     return replace(
         trip,
-        qty=trip.qty + qty * trip.direction,
+        qty=fit(trip.qty + qty * trip.direction),
         avg_px=_average(abs(trip.qty), trip.avg_px, qty, fill.last_px),
-        entry_qty=trip.entry_qty + qty,
+        entry_qty=fit(trip.entry_qty + qty),
         entry_px=_average(trip.entry_qty, trip.entry_px, qty, fill.last_px),
-        commission=trip.commission + commission,
+        commission=fit(trip.commission + commission, MONEY_PLACES),
         last_trade_at=fill.transact_time,
         last_exec_id=fill.exec_id,
     )
 
 
-def _exit(trip: RoundTrip, fill: Fill, qty: Decimal, commission: Decimal) -> RoundTrip:
-    left = trip.qty - qty * trip.direction
+def _exit(trip: RoundTrip, fill: Fill | Trade, qty: Decimal, commission: Decimal) -> RoundTrip:
+    left = fit(trip.qty - qty * trip.direction)
     gain = fit((fill.last_px - trip.avg_px) * qty * trip.direction, MONEY_PLACES)
     return replace(
         trip,
         qty=left,
-        exit_qty=trip.exit_qty + qty,
+        exit_qty=fit(trip.exit_qty + qty),
         exit_px=_average(trip.exit_qty, trip.exit_px, qty, fill.last_px),
-        realized_pnl=trip.realized_pnl + gain,
-        commission=trip.commission + commission,
+        realized_pnl=fit(trip.realized_pnl + gain, MONEY_PLACES),
+        commission=fit(trip.commission + commission, MONEY_PLACES),
         last_trade_at=fill.transact_time,
         last_exec_id=fill.exec_id,
         closed_at=fill.transact_time if left == 0 else None,

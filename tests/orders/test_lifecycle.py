@@ -301,16 +301,19 @@ def test_totals_count_each_trade_once_as_last_corrected_unless_busted(fills, cum
 def test_correction_of_a_correction_stands_whatever_their_times_and_ids_say():
     chain = [trade("9", 1), correction("10", "9", 2), correction("11", "10", 3), correction("100", "11", 4, seconds=-5)]
 
-    assert [fill.exec_id for fill in lifecycle.live_trades(chain)] == ["100"]
+    assert [trade.standing_exec_id for trade in lifecycle.live_trades(chain)] == ["100"]
 
 
 def test_corrections_that_name_each_other_in_a_circle_count_once():
     circle = [correction("1", "2", 5), correction("2", "1", 6, seconds=1)]
 
-    assert [fill.exec_id for fill in lifecycle.live_trades(circle)] == ["2"]
+    assert [trade.standing_exec_id for trade in lifecycle.live_trades(circle)] == ["2"]
 
 
 def test_corrected_trade_keeps_its_place_among_the_trades():
     fills = [trade("1", 5, seconds=1), trade("2", 5, seconds=2), correction("3", "1", 4, seconds=9)]
 
-    assert [fill.exec_id for fill in lifecycle.live_trades(fills)] == ["3", "2"]
+    trades = lifecycle.live_trades(fills)
+
+    assert [(trade.exec_id, trade.last_qty) for trade in trades] == [("1", 4), ("2", 5)]
+    assert [trade.transact_time for trade in trades] == [at(1), at(2)]
