@@ -27,7 +27,9 @@ class BrokerAccount(models.Model):
     )
     adapter = models.CharField(max_length=64)
     enabled = models.BooleanField(default=True)
-    allocation_percent = models.DecimalField(max_digits=9, decimal_places=6, default=Decimal(0), help_text="share of capital, 0 to 1")
+    allocation_percent = models.DecimalField(
+        max_digits=9, decimal_places=6, default=Decimal(0), help_text="share of capital, 0 to 1"
+    )
     paper_trading = models.BooleanField(default=True)
     settings = models.JSONField(default=dict, blank=True)
     account_id = models.CharField(max_length=64, blank=True, default="")
@@ -91,7 +93,9 @@ class Instrument(models.Model):
 class Listing(models.Model):
     """An instrument as one account may trade it: the broker's symbol, steps and permissions."""
 
-    account = models.ForeignKey(BrokerAccount, on_delete=models.CASCADE, db_column="broker_name", related_name="listings")
+    account = models.ForeignKey(
+        BrokerAccount, on_delete=models.CASCADE, db_column="broker_name", related_name="listings"
+    )
     instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="listings")
     broker_symbol = models.CharField(max_length=64)
     broker_instrument_id = models.CharField(max_length=64, blank=True, default="")

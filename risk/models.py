@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from tradingdesk.fields import ExactDecimalField, MoneyField, PriceField, QuantityField
 
+
 class Scope(models.TextChoices):
     """What a limit, halt or total is about; `scope_key` names which one (empty for the firm)."""
 

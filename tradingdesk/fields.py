@@ -46,7 +46,9 @@ class ExactDecimalField(models.DecimalField):
             if not value.is_finite():
                 raise ValidationError({self.name: f"{self.name}: {value} is not a number"})
             if connection.vendor == "sqlite" and significant_digits(value) > EXACT_DIGITS:
-                raise ValidationError({self.name: f"{self.name}: {value} has more than {EXACT_DIGITS} significant digits"})
+                raise ValidationError(
+                    {self.name: f"{self.name}: {value} has more than {EXACT_DIGITS} significant digits"}
+                )
         return super().get_db_prep_save(value, connection)
 
 

@@ -41,7 +41,9 @@ PORT = env.int("PORT", default=8000)
 DEBUG = env.bool("DESK_DEBUG", default=False)
 SECRET_KEY = env.str("DESK_SECRET_KEY", default="") or (_own_secret_key(DATA_DIR / "secret_key") if EMBEDDED else "")
 if not SECRET_KEY:
-    raise ImproperlyConfigured("DESK_SECRET_KEY: set it (50 or more random characters) when DATABASE_URL or REDIS_URL is set")
+    raise ImproperlyConfigured(
+        "DESK_SECRET_KEY: set it (50 or more random characters) when DATABASE_URL or REDIS_URL is set"
+    )
 ALLOWED_HOSTS = env.list("DESK_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("DESK_TRUSTED_ORIGINS", default=[])
 if env.bool("DESK_HTTPS", default=False):
@@ -121,6 +123,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+AUTHENTICATION_BACKENDS = ["tradingdesk.access.OneQueryBackend"]
 LOGIN_URL = "admin:login"
 
 LANGUAGE_CODE = "en-us"
@@ -157,8 +160,12 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["tradingdesk.http.DeskPermissions"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PARSER_CLASSES": ["tradingdesk.http.ExactJSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["tradingdesk.reading.StrictFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "tradingdesk.reading.SeekPagination",
+    # Requests of one user, such as "6000/min"; without a figure nothing is counted.
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"user": env.str("DESK_API_RATE", default="") or None},
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "tradingdesk.http.exception_handler",
     "COERCE_DECIMAL_TO_STRING": True,
@@ -171,7 +178,27 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "tradingdesk.openapi.describe_errors",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "Side": "tradingdesk.fix.Side",
+        "OrdType": "tradingdesk.fix.OrdType",
+        "TimeInForce": "tradingdesk.fix.TimeInForce",
+        "OrderClass": "tradingdesk.fix.OrderClass",
+        "OrdStatus": "tradingdesk.fix.OrdStatus",
+    },
 }
+
+# What the apps above the ground tell about themselves: /readyz asks the checks, /metrics the gauges.
+READINESS_CHECKS = {
+    "database": "tradingdesk.health.database",
+    "brokers": "brokers.monitoring.brokers_answer",
+    "workers": "orders.monitoring.requests_flow",
+}
+METRICS = ["brokers.monitoring.gauges", "risk.monitoring.gauges", "orders.monitoring.gauges"]
 
 UNFOLD = {
     "SITE_TITLE": "Trading desk",
@@ -194,6 +221,10 @@ logging.config.dictConfig(
         "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["console"], "level": LOG_LEVEL},
-        "loggers": {"django.request": {"level": "ERROR"}, "celery": {"level": "WARNING"}, "kombu": {"level": "WARNING"}},
+        "loggers": {
+            "django.request": {"level": "ERROR"},
+            "celery": {"level": "WARNING"},
+            "kombu": {"level": "WARNING"},
+        },
     }
 )

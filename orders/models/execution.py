@@ -16,7 +16,9 @@ class Execution(Fact):
     the whole set (`lifecycle.live_trades`).
     """
 
-    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", related_name="executions")
+    account = models.ForeignKey(
+        BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", related_name="executions"
+    )
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="executions")
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="executions")
     symbol = models.CharField(max_length=32)

@@ -17,7 +17,8 @@ class Order(models.Model):
     It is a fold over facts: `status` follows from `closed_as`, `working_as` and `cum_qty`
     (`lifecycle.status_of`), `cum_qty` and `avg_px` from its executions. A replace keeps the row;
     the ids it has had at the broker are in its requests. `reserved_qty` and `reserved_notional`
-    are what it still holds of the exposure totals.
+    are what it still holds of the exposure totals (`lifecycle.reservation_of`);
+    `buying_power_held` is what it takes of the account until the broker's own figure counts it.
     """
 
     class Source(models.TextChoices):
@@ -59,13 +60,18 @@ class Order(models.Model):
     text = models.TextField(blank=True, default="")
     denials = models.JSONField(default=list, blank=True)
 
+    reserve_total_qty = QuantityField(default=Decimal(0), help_text="quantity the reservation started from")
+    reserve_px = PriceField(default=Decimal(0), help_text="worst price the reservation counts with")
     reserved_qty = QuantityField(default=Decimal(0))
     reserved_notional = MoneyField(default=Decimal(0))
+    buying_power_held = MoneyField(default=Decimal(0))
     outcome_unknown_since = models.DateTimeField(null=True, blank=True)
     send_before = models.DateTimeField(null=True, blank=True)
 
     source = models.CharField(max_length=16, choices=Source, default=Source.API)
-    submitted_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    submitted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     body_hash = models.CharField(max_length=64, blank=True, default="")
     request_id = models.CharField(max_length=64, blank=True, default="")
     received_at = models.DateTimeField(default=timezone.now)
@@ -96,7 +102,9 @@ class Order(models.Model):
             models.Index(fields=["created_at", "id"], name="order_created"),
             models.Index(fields=["symbol", "created_at"], name="order_symbol_created"),
             models.Index(fields=["status", "created_at"], name="order_status_created"),
-            models.Index(fields=["strategy", "created_at"], name="order_strategy_created", condition=~models.Q(strategy="")),
+            models.Index(
+                fields=["strategy", "created_at"], name="order_strategy_created", condition=~models.Q(strategy="")
+            ),
             models.Index(fields=["account", "acknowledged_at"], name="order_account_acknowledged"),
             models.Index(
                 fields=["account", "instrument"],
@@ -142,6 +150,10 @@ class Order(models.Model):
         if trades is not None:
             self.cum_qty, self.avg_px = lifecycle.totals_of(trades)
         self.refresh_status()
+
+    def refresh_reservation(self) -> None:
+        """Work out again what the order still holds of the exposure totals."""
+        self.reserved_qty, self.reserved_notional = lifecycle.reservation_of(self)
 
     def refresh_status(self) -> None:
         """Fold the status again, and note when the order closed or opened again."""

@@ -14,7 +14,9 @@ class Position(models.Model):
     `qty` is signed (short below zero); `avg_px` is the average entry price of what is held.
     """
 
-    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", related_name="positions")
+    account = models.ForeignKey(
+        BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", related_name="positions"
+    )
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="positions")
     symbol = models.CharField(max_length=32)
     qty = QuantityField(default=Decimal(0))
@@ -61,8 +63,12 @@ class TradeLog(models.Model):
         SHORT = "short"
 
     position = models.OneToOneField(Position, on_delete=models.CASCADE, related_name="trade_log")
-    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", related_name="trade_logs")
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, blank=True, related_name="+", help_text="that opened it")
+    account = models.ForeignKey(
+        BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", related_name="trade_logs"
+    )
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, null=True, blank=True, related_name="+", help_text="that opened it"
+    )
     symbol = models.CharField(max_length=32)
     strategy = models.CharField(max_length=64, blank=True, default="")
     direction = models.CharField(max_length=5, choices=Direction)

@@ -1,0 +1,104 @@
+"""What brokers say of accounts, instruments and prices, kept for everyone to read."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from brokers.gateway import gateway_for
+from brokers.messages import InstrumentInfo, QuoteState
+from brokers.models import BrokerAccount, Instrument, Listing, Quote
+
+_LISTING_FIELDS = [
+    "broker_instrument_id",
+    "exchange",
+    "tradable",
+    "fractionable",
+    "shortable",
+    "marginable",
+    "price_increment",
+    "min_order_qty",
+]
+_QUOTE_FIELDS = ["bid_px", "bid_size", "ask_px", "ask_size", "quote_time", "received_at", "feed"]
+
+
+def sync_account_figures(account: BrokerAccount) -> None:
+    """Read the account's figures; they count from the moment the question was asked."""
+    asked_at = timezone.now()
+    state = gateway_for(account).account()
+    BrokerAccount.objects.filter(pk=account.pk).update(
+        account_id=state.account_id,
+        currency=state.currency,
+        cash=state.cash,
+        equity=state.equity,
+        portfolio_value=state.portfolio_value,
+        buying_power=state.buying_power,
+        shorting_enabled=state.shorting_enabled,
+        status=BrokerAccount.Status.BLOCKED if state.trading_blocked else BrokerAccount.Status.ACTIVE,
+        last_updated=asked_at,
+    )
+
+
+def sync_instruments(account: BrokerAccount, symbols: Iterable[str] | None = None) -> int:
+    """Read what the account may trade (all of it, or these symbols); how many listings there are."""
+    infos = gateway_for(account).instruments(symbols)
+    with transaction.atomic():
+        _store_listings(account, infos)
+        if symbols is None:
+            BrokerAccount.objects.filter(pk=account.pk).update(instruments_synced_at=timezone.now())
+    return len(infos)
+
+
+def sync_quotes(account: BrokerAccount, symbols: Iterable[str]) -> list[Quote]:
+    """Read the latest quotes of these desk symbols at this account and keep them."""
+    listings = {
+        listing.broker_symbol: listing
+        for listing in Listing.objects.filter(account=account, instrument__symbol__in=list(symbols), tradable=True)
+    }
+    if not listings:
+        return []
+    states = gateway_for(account).quotes(list(listings))
+    quotes = [_quote_of(listings[state.symbol], state, timezone.now()) for state in states if state.symbol in listings]
+    Quote.objects.bulk_create(quotes, update_conflicts=True, unique_fields=["listing"], update_fields=_QUOTE_FIELDS)
+    return quotes
+
+
+def _store_listings(account: BrokerAccount, infos: list[InstrumentInfo]) -> None:
+    instruments = [
+        Instrument(symbol=info.symbol, name=info.name[:255], asset_class=info.asset_class, currency=info.currency)
+        for info in infos
+    ]
+    Instrument.objects.bulk_create(
+        instruments,
+        batch_size=500,
+        update_conflicts=True,
+        unique_fields=["symbol"],
+        update_fields=["name", "asset_class", "currency"],
+    )
+    keys = dict(Instrument.objects.filter(symbol__in=[info.symbol for info in infos]).values_list("symbol", "pk"))
+    Listing.objects.bulk_create(
+        [_listing_of(account, keys[info.symbol], info) for info in infos],
+        batch_size=500,
+        update_conflicts=True,
+        unique_fields=["account", "instrument"],
+        update_fields=_LISTING_FIELDS,
+    )
+
+
+def _listing_of(account: BrokerAccount, instrument_pk: int, info: InstrumentInfo) -> Listing:
+    values = {name: getattr(info, name) for name in _LISTING_FIELDS}
+    return Listing(account=account, instrument_id=instrument_pk, broker_symbol=info.symbol, **values)
+
+
+def _quote_of(listing: Listing, state: QuoteState, received_at: datetime) -> Quote:
+    return Quote(
+        listing=listing,
+        bid_px=state.bid_px,
+        bid_size=state.bid_size,
+        ask_px=state.ask_px,
+        ask_size=state.ask_size,
+        quote_time=state.quote_time,
+        received_at=received_at,
+        feed=state.feed,
+    )

@@ -1,0 +1,205 @@
+"""Deciding an order: gate, then router, in one transaction with everything that follows from their answer.
+
+Shared by intake, by the routing task of deferred orders, and by previews.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db.models import Case, DecimalField, F, Q, Sum, When
+from django.utils import timezone
+
+from brokers.adapter import Capabilities
+from brokers.models import BrokerAccount, Instrument, Listing, Quote
+from brokers.registry import adapter_class
+from orders.models import Order, RiskDecision, RoutingDecision
+from orders.routing import Candidate, Choice, capability_problems, choose
+from orders.ticket import OrderTicket
+from risk import exposure, gate, rulebook
+from risk.models import Control
+from risk.rules import CandidateAccount, Denial, ProposedOrder, Rulebook
+from tradingdesk.fix import RequestKind, Side
+
+
+@dataclass(slots=True)
+class Market:
+    """What the desk knows about an instrument at each enabled account, read before the decision."""
+
+    instrument: Instrument
+    accounts: list[BrokerAccount]
+    listings: dict[str, Listing]
+    capabilities: dict[str, Capabilities]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the enabled accounts."""
+        return [account.broker_name for account in self.accounts]
+
+    @property
+    def total_value(self) -> Decimal:
+        """Portfolio value over all enabled accounts, base currency."""
+        return sum((account.portfolio_value for account in self.accounts), Decimal(0))
+
+
+@dataclass(slots=True)
+class Decision:
+    """Gate and router together; `denials` is empty when the order may go to `choice.chosen`."""
+
+    verdict: gate.Verdict
+    choice: Choice
+    denials: list[Denial] = field(default_factory=list)
+
+    @property
+    def allowed(self) -> bool:
+        """Whether an account was found that risk allows."""
+        return bool(self.choice.chosen) and not self.denials
+
+
+def read_market(instrument: Instrument) -> Market:
+    """Read every enabled account and its listing and quote of the instrument (two queries)."""
+    accounts = list(BrokerAccount.objects.filter(enabled=True).select_related("health"))
+    listings = Listing.objects.filter(instrument=instrument, account__enabled=True).select_related("quote")
+    by_name = {listing.account_id: listing for listing in listings}
+    for listing in by_name.values():
+        listing.instrument = instrument
+    capabilities = {account.adapter: adapter_class(account.adapter).capabilities for account in accounts}
+    return Market(instrument, accounts, by_name, {a.broker_name: capabilities[a.adapter] for a in accounts})
+
+
+def decide(ticket: OrderTicket, market: Market, held: exposure.Exposure, proposed: ProposedOrder) -> Decision:
+    """Judge and route over what `held` shows, which the caller has locked (or not, for a preview)."""
+    book = rulebook.rulebook(held.firm.rules_version)
+    now = timezone.now()
+    candidates = list(_candidates(market, book, proposed, now))
+    verdict = gate.judge(proposed, candidates, held, book, market.total_value)
+    choice = choose(_routable(ticket, market, held, verdict), preferred=ticket.broker_name)
+    denials = list(verdict.denials)
+    if not denials and not choice.chosen:
+        denials = _not_routable(choice, ticket.broker_name)
+    return Decision(verdict, choice, denials)
+
+
+def store_decision(order: Order, decision: Decision, *, about: RequestKind = RequestKind.NEW) -> None:
+    """Write the two facts of a decision."""
+    verdict = decision.verdict
+    RiskDecision.objects.create(
+        order=order,
+        about=about,
+        allowed=decision.allowed,
+        denials=[denial.as_dict() for denial in decision.denials],
+        accounts={name: account.as_dict() for name, account in verdict.accounts.items()},
+        warnings=[warning.as_dict() for warning in verdict.warnings],
+        figures=verdict.figures,
+    )
+    if about == RequestKind.NEW:
+        RoutingDecision.objects.create(
+            order=order,
+            chosen=decision.choice.chosen,
+            reason=decision.choice.reason,
+            candidates=decision.choice.candidates,
+        )
+
+
+def propose(ticket: OrderTicket) -> ProposedOrder:
+    """What risk sees of a ticket."""
+    return ProposedOrder(
+        symbol=ticket.symbol,
+        side=ticket.side,
+        ord_type=ticket.ord_type,
+        order_qty=ticket.order_qty,
+        notional=ticket.notional,
+        price=ticket.price,
+        stop_px=ticket.stop_px,
+    )
+
+
+def price_problem(quote: Quote | None, book: Rulebook, where: dict[str, str], now: datetime) -> tuple[str, str] | None:
+    """Why a quote cannot be used: missing, not sound, or older than the limits say; None when it can."""
+    symbol = where["symbol"]
+    if quote is None:
+        return "NO_PRICE", f"symbol={symbol} has no quote here"
+    if not quote.is_sound():
+        return "UNSOUND_PRICE", f"bid={quote.bid_px}, ask={quote.ask_px}: one side is missing or they cross"
+    max_age = book.limit(Control.MAX_QUOTE_AGE, **where) or Decimal(15)
+    max_lag = book.limit(Control.MAX_QUOTE_LAG, **where) or Decimal(120)
+    if not quote.is_fresh(now, max_age=_seconds(max_age), max_lag=_seconds(max_lag)):
+        age, lag = (now - quote.received_at).total_seconds(), (now - quote.quote_time).total_seconds()
+        return "STALE_PRICE", f"quote confirmed {age:.1f} s ago (max {max_age}), made {lag:.1f} s ago (max {max_lag})"
+    return None
+
+
+def quote_of(listing: Listing | None) -> Quote | None:
+    """The listing's quote, if it has one."""
+    return getattr(listing, "quote", None) if listing else None
+
+
+def _seconds(value: Decimal) -> timedelta:
+    return timedelta(seconds=float(value))
+
+
+def _candidates(market: Market, book: Rulebook, order: ProposedOrder, now: datetime) -> Iterable[CandidateAccount]:
+    unreflected = _unreflected_buying_power(market)
+    for account in market.accounts:
+        listing = market.listings.get(account.broker_name)
+        quote = quote_of(listing)
+        problem = price_problem(quote, book, {"broker_name": account.broker_name, "symbol": order.symbol}, now)
+        yield CandidateAccount(
+            broker_name=account.broker_name,
+            portfolio_value=account.portfolio_value,
+            buying_power=account.buying_power - unreflected.get(account.broker_name, Decimal(0)),
+            status=account.status,
+            bid_px=None if problem else quote.bid_px,
+            ask_px=None if problem else quote.ask_px,
+            price_problem=problem,
+            can_short=bool(listing and listing.shortable and account.shorting_enabled),
+        )
+
+
+def _unreflected_buying_power(market: Market) -> dict[str, Decimal]:
+    """Buying power held, per account, by orders that the broker did not know when it gave its figure."""
+    unknown_then = Q(acknowledged_at=None, closed_at=None)
+    for account in market.accounts:
+        if account.last_updated:
+            unknown_then |= Q(account=account, acknowledged_at__gt=account.last_updated)
+    held = Case(
+        When(closed_as__isnull=False, cum_qty=0, then=None), default=F("buying_power_held"), output_field=DecimalField()
+    )
+    rows = Order.objects.filter(unknown_then, account__in=market.names).order_by().values_list("account_id")
+    return {name: total or Decimal(0) for name, total in rows.annotate(total=Sum(held))}
+
+
+def _routable(
+    ticket: OrderTicket, market: Market, held: exposure.Exposure, verdict: gate.Verdict
+) -> Iterable[Candidate]:
+    for account in market.accounts:
+        name = account.broker_name
+        judged = verdict.accounts[name]
+        problems = [
+            *capability_problems(ticket, market.capabilities[name], market.listings.get(name)),
+            *judged.denials,
+        ]
+        health = getattr(account, "health", None)
+        yield Candidate(
+            broker_name=name,
+            allocation_percent=account.allocation_percent,
+            healthy=health is None or health.healthy,
+            problems=tuple(problems),
+            gross_after=held.accounts[name].gross + judged.gross_after - judged.gross_before,
+        )
+
+
+def _not_routable(choice: Choice, preferred: str) -> list[Denial]:
+    """Why no account can take it: each candidate's problems, those of a named broker only if one is named."""
+    rows = [row for row in choice.candidates if not preferred or row["broker_name"] == preferred]
+    found = [Denial(**{**problem, "broker_name": row["broker_name"]}) for row in rows for problem in row["problems"]]
+    return found or choice.denials
+
+
+def hold(order: Order, row, verdict_account) -> None:
+    """Reserve an accepted order's exposure on its locked symbol row."""
+    for name, value in gate.reservation(verdict_account).items():
+        setattr(order, name, value)
+    order.refresh_reservation()
+    exposure.move(row, side=Side(order.side), qty=order.reserved_qty, notional=order.reserved_notional)

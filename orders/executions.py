@@ -1,0 +1,345 @@
+"""Reports become facts, and facts move orders and positions; the only way they move.
+
+A report that can change what the account holds or has entered takes the account's and the
+symbol's exposure rows first, as intake does, then the order's row.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from brokers.messages import CancelRejected, ExecutionReport
+from brokers.models import BrokerAccount
+from orders import lifecycle
+from orders.booking import book_execution
+from orders.models import BrokerMessage, Execution, Order, OrderRequest
+from orders.replacement import as_one_order
+from risk import exposure
+from risk.models import ExposureTotal
+from tradingdesk.audit import trail
+from tradingdesk.fix import ClosedAs, ExecType, OrdStatus, RequestKind, RequestState, Side
+
+_ENDING = frozenset({ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED, ExecType.REPLACED, ExecType.DONE_FOR_DAY})
+_ENDED = frozenset(
+    {OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.REPLACED, OrdStatus.DONE_FOR_DAY}
+)
+_AUDIT_KINDS = {
+    ExecType.NEW: "order.accepted",
+    ExecType.PENDING_NEW: "order.accepted",
+    ExecType.TRADE: "execution",
+    ExecType.TRADE_CANCEL: "execution.bust",
+    ExecType.TRADE_CORRECT: "execution.correct",
+    ExecType.PENDING_CANCEL: "order.pending_cancel",
+    ExecType.PENDING_REPLACE: "order.pending_replace",
+    ExecType.CANCELED: "order.cancelled",
+    ExecType.REPLACED: "order.replaced",
+    ExecType.REJECTED: "order.rejected",
+    ExecType.EXPIRED: "order.expired",
+    ExecType.DONE_FOR_DAY: "order.done_for_day",
+    ExecType.SUSPENDED: "order.suspended",
+    ExecType.RESTATED: "order.restated",
+    ExecType.ORDER_STATUS: "order.status",
+}
+
+
+def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Execution | None:
+    """Store one execution report and move its order and position; the only way they move.
+
+    Takes the account's lock where exposure can change, as intake does, so risk never counts a
+    fill twice or not at all. Returns the new Execution; None for any other report, and for an
+    exec_id that is known: brokers replay.
+
+    Raises:
+        Order.DoesNotExist: no order of ours; reconciliation adopts it as external.
+    """
+    order, request = find_order(account, report)
+    if lifecycle.fact_is_trade(report):
+        with transaction.atomic():
+            return _apply_trade(account, order, report)
+    fact = as_one_order(order, request, report)
+    if isinstance(fact, CancelRejected):
+        apply_cancel_rejected(account=account, rejected=fact)
+    elif fact is not None:
+        with transaction.atomic():
+            _apply_state(account, order, fact, told_as=report.broker_order_id)
+    return None
+
+
+def apply_cancel_rejected(*, account: BrokerAccount, rejected: CancelRejected) -> None:
+    """Store that a cancel or replace was not done, and move the order back to how it works.
+
+    Raises:
+        Order.DoesNotExist: no order of ours.
+    """
+    order, _ = find_order(account, rejected)
+    with transaction.atomic():
+        row = exposure.lock_for_report(account.broker_name, order.symbol)
+        order = Order.objects.select_for_update().get(pk=order.pk)
+        before = _state(order)
+        _refuse_request(order, rejected)
+        order.apply(rejected)
+        _forget_replace(order)
+        _settle_reservation(order, row)
+        order.save()
+        _store_message(account, order, rejected, "cancel_rejected")
+        kind = "order.cancel_rejected" if rejected.response_to == RequestKind.CANCEL else "order.replace_rejected"
+        _record(kind, order, before, rejected.text)
+
+
+def settle_refused(request: OrderRequest, text: str, *, expired: bool = False) -> None:
+    """Close an order that no broker took: rejected by the broker's word, or expired because it never got there.
+
+    Gives its reservation back. Does nothing when a report has proved meanwhile that it was taken.
+    """
+    with transaction.atomic():
+        row = exposure.lock_for_report(request.broker_name, request.order.symbol)
+        order = Order.objects.select_for_update().get(pk=request.order_id)
+        now = timezone.now()
+        values = {"state": RequestState.REFUSED, "text": text, "answered_at": now}
+        if not OrderRequest.objects.filter(pk=request.pk).unanswered().update(**values):
+            return
+        before = _state(order)
+        order.closed_as = ClosedAs.EXPIRED if expired else ClosedAs.REJECTED
+        order.text, order.outcome_unknown_since = text, None
+        order.sent_at = order.sent_at or request.sent_at
+        order.refresh_status()
+        _settle_reservation(order, row)
+        order.save()
+        _record("order.expired" if expired else "order.rejected", order, before, text)
+
+
+def settle_canceled_unsent(order: Order, *, actor: str, reason: str) -> bool:
+    """Cancel an order that was never sent, here and now; False when it was, or may have been.
+
+    Takes its request out of the outbox under the same locks as a report, so no worker can claim it meanwhile.
+    """
+    with transaction.atomic():
+        row = exposure.lock_for_report(order.account_id, order.symbol) if order.account_id else None
+        order = Order.objects.select_for_update().get(pk=order.pk)
+        queued = order.requests.filter(kind=RequestKind.NEW, state=RequestState.QUEUED)
+        withdrawn = queued.update(
+            state=RequestState.REFUSED, text="cancelled before it was sent", answered_at=timezone.now()
+        )
+        unrouted = order.account_id is None and order.closed_as is None
+        if not withdrawn and not unrouted:
+            return False
+        before = _state(order)
+        order.closed_as, order.text = ClosedAs.CANCELED, reason or "cancelled before it was sent"
+        order.refresh_status()
+        if row is not None:
+            _settle_reservation(order, row)
+        order.save()
+        _record("order.cancelled", order, before, order.text, actor=actor)
+        return True
+
+
+def find_order(account: BrokerAccount, fact: ExecutionReport | CancelRejected) -> tuple[Order, OrderRequest | None]:
+    """Find the desk's order by any id it has had, a request's or the broker's, and the request that had it.
+
+    Raises:
+        Order.DoesNotExist: none of them is ours.
+    """
+    ids = [one for one in (fact.client_order_id, getattr(fact, "orig_client_order_id", "")) if one]
+    requests = OrderRequest.objects.filter(broker_name=account.broker_name).select_related("order")
+    for condition in (
+        {"client_order_id__in": ids} if ids else None,
+        {"broker_order_id": fact.broker_order_id} if fact.broker_order_id else None,
+    ):
+        request = requests.filter(**condition).first() if condition else None
+        if request is not None:
+            return request.order, request
+    return Order.objects.get(account=account, broker_order_id=fact.broker_order_id or None), None
+
+
+def _apply_state(account: BrokerAccount, order: Order, report: ExecutionReport, *, told_as: str) -> None:
+    """Move an order by a report that is no trade; a report that says nothing new leaves no row.
+
+    `told_as` is the id the broker told it under, which a replacement's request keeps.
+    """
+    ends = report.exec_type in _ENDING or report.status in _ENDED
+    row = exposure.lock_for_report(account.broker_name, order.symbol) if ends else None
+    order = Order.objects.select_for_update().get(pk=order.pk)
+    before = _state(order)
+    request = _accept_request(order, report, told_as=told_as)
+    _note_acknowledgement(order, report, request)
+    order.apply(report)
+    if report.exec_type == ExecType.REPLACED:
+        _take_over_replacement(order, report, told_as)
+    if row is not None:
+        _settle_reservation(order, row)
+    if report.text:
+        order.text = report.text
+    if request is None and _state(order) == before:
+        return
+    order.save()
+    _store_message(account, order, report, report.exec_type)
+    _record(_AUDIT_KINDS[report.exec_type], order, before, report.text)
+
+
+def _apply_trade(account: BrokerAccount, order: Order, report: ExecutionReport) -> Execution | None:
+    row = exposure.lock_for_report(account.broker_name, order.symbol)
+    if Execution.objects.filter(account=account, exec_id=report.exec_id).exists():
+        return None
+    order = Order.objects.select_for_update().get(pk=order.pk)
+    before = _state(order)
+    execution = _store_execution(account, order, report)
+    trades = list(Execution.objects.filter(order=order).defer("raw", "text"))
+    _note_acknowledgement(order, report, _accept_request(order, report, told_as=report.broker_order_id))
+    order.apply(report, trades)
+    position_qty = book_execution(execution, trades, order)
+    _settle_reservation(order, row, position_qty=position_qty, mark_px=report.last_px)
+    order.save()
+    detail = {"exec_id": execution.exec_id, "last_qty": execution.last_qty, "last_px": execution.last_px}
+    _record(_AUDIT_KINDS[report.exec_type], order, before, report.text, **detail)
+    return execution
+
+
+def _store_execution(account: BrokerAccount, order: Order, report: ExecutionReport) -> Execution:
+    return Execution.objects.create(
+        account=account,
+        order=order,
+        instrument_id=order.instrument_id,
+        symbol=order.symbol,
+        exec_id=report.exec_id,
+        exec_ref_id=report.exec_ref_id or "",
+        exec_type=report.exec_type,
+        side=report.side or order.side,
+        last_qty=report.last_qty or Decimal(0),
+        last_px=report.last_px or Decimal(0),
+        cum_qty=report.cum_qty,
+        commission=report.commission,
+        broker_order_id=report.broker_order_id,
+        transact_time=report.transact_time,
+        text=report.text,
+        raw=dict(report.raw),
+    )
+
+
+def _accept_request(order: Order, report: ExecutionReport, *, told_as: str) -> OrderRequest | None:
+    """Mark the request that this report proves taken; None when none was waiting for proof.
+
+    Any report of the broker about the order proves that it has the order itself; a cancel or
+    replace is proved by a report that carries its id.
+    """
+    waiting = OrderRequest.objects.filter(order=order).unanswered()
+    for request in waiting:
+        if request.kind == RequestKind.NEW or request.client_order_id == report.client_order_id:
+            request.state = RequestState.ACCEPTED if report.exec_type != ExecType.REJECTED else RequestState.REFUSED
+            request.broker_order_id = told_as
+            request.answered_at = timezone.now()
+            request.sent_at = request.sent_at or request.answered_at
+            request.text = report.text
+            request.save()
+            return request
+    return None
+
+
+def _note_acknowledgement(order: Order, report: ExecutionReport, request: OrderRequest | None) -> None:
+    """The first word of the broker about the order is its acknowledgement."""
+    order.broker_order_id = order.broker_order_id or report.broker_order_id or None
+    order.acknowledged_at = order.acknowledged_at or timezone.now()
+    if request is not None:
+        order.sent_at = order.sent_at or request.sent_at
+        order.outcome_unknown_since = None
+
+
+def _take_over_replacement(order: Order, report: ExecutionReport, told_as: str) -> None:
+    """A replacement is done: the row goes on under the broker's id of it, with the values that were asked for."""
+    order.broker_order_id = told_as or order.broker_order_id
+    request = order.requests.filter(kind=RequestKind.REPLACE, client_order_id=report.client_order_id).first()
+    for name in ("price", "stop_px", "trail_price", "order_qty"):
+        value = (getattr(request, name) if request else None) or getattr(report, name, None)
+        if value is not None:
+            setattr(order, name, value)
+    if order.order_qty is not None:
+        order.order_qty = max(order.order_qty, order.cum_qty)
+        order.reserve_total_qty = order.order_qty
+    order.refresh_status()
+
+
+def _refuse_request(order: Order, rejected: CancelRejected) -> None:
+    asked = order.requests.unanswered().filter(kind=rejected.response_to)
+    named = asked.filter(client_order_id=rejected.client_order_id) if rejected.client_order_id else asked
+    for request in named:
+        request.state, request.text, request.answered_at = RequestState.REFUSED, rejected.text, timezone.now()
+        request.save()
+
+
+def _forget_replace(order: Order) -> None:
+    """With no replace on its way any more, the reservation goes back to the order's own size."""
+    if order.order_qty is not None and not order.requests.unanswered().filter(kind=RequestKind.REPLACE).exists():
+        order.reserve_total_qty = order.order_qty
+
+
+def _settle_reservation(
+    order: Order, row: ExposureTotal, *, position_qty: Decimal | None = None, mark_px: Decimal | None = None
+) -> None:
+    """Bring the locked symbol row in line with what the order still holds."""
+    qty_before, notional_before = order.reserved_qty, order.reserved_notional
+    order.refresh_reservation()
+    qty_change, notional_change = order.reserved_qty - qty_before, order.reserved_notional - notional_before
+    if qty_change or notional_change or position_qty is not None:
+        exposure.move(
+            row,
+            side=Side(order.side),
+            qty=qty_change,
+            notional=notional_change,
+            position_qty=position_qty,
+            mark_px=mark_px,
+        )
+
+
+def _store_message(account: BrokerAccount, order: Order, fact: ExecutionReport | CancelRejected, kind: str) -> None:
+    normalized = {name: value for name, value in asdict(fact).items() if name != "raw" and value not in (None, "")}
+    BrokerMessage.objects.create(
+        account=account,
+        order=order,
+        kind=kind,
+        broker_order_id=fact.broker_order_id,
+        client_order_id=fact.client_order_id,
+        status=fact.status or "",
+        transact_time=fact.transact_time,
+        text=fact.text,
+        normalized=normalized,
+        raw=dict(fact.raw),
+    )
+
+
+def _state(order: Order) -> Mapping[str, Any]:
+    """What reports move; two equal states mean that a report said nothing new."""
+    names = (
+        "status",
+        "broker_order_id",
+        "order_qty",
+        "cum_qty",
+        "avg_px",
+        "working_as",
+        "closed_as",
+        "price",
+        "stop_px",
+    )
+    return {name: getattr(order, name) for name in names}
+
+
+def _record(kind: str, order: Order, before: Mapping[str, Any], text: str, *, actor: str = "", **detail: Any) -> None:
+    after = _state(order)
+    changed = {name for name in after if after[name] != before[name]}
+    trail.record(
+        trail.event(
+            kind,
+            actor=actor or f"system:broker.{order.account_id}",
+            entity="order",
+            entity_key=order.client_order_id,
+            client_order_id=order.client_order_id,
+            broker_name=order.account_id or "",
+            symbol=order.symbol,
+            request_id=order.request_id,
+            before={name: before[name] for name in changed},
+            after={**{name: after[name] for name in changed}, **detail},
+            reason=text,
+        )
+    )

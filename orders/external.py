@@ -1,0 +1,88 @@
+"""Orders that someone placed at the broker without the desk: adopted, so that nothing held or working is unknown."""
+
+from decimal import Decimal
+
+from django.db import transaction
+
+from brokers.messages import ExecutionReport
+from brokers.models import BrokerAccount, Listing
+from orders.models import Order
+from risk import exposure
+from tradingdesk.audit import trail
+from tradingdesk.fix import OrdType, Side, TimeInForce
+
+
+class CannotAdopt(Exception):
+    """The report says too little to make an order of it."""
+
+
+def adopt_external(*, account: BrokerAccount, report: ExecutionReport) -> Order:
+    """Make a row for an order of the broker's that is not ours, reserving what it may still trade.
+
+    `report` is a re-read of the order, with its symbol, side and size. Locks the account and symbol rows.
+
+    Raises:
+        CannotAdopt: the symbol is not listed here, or the report has no side or size.
+    """
+    listing = Listing.objects.filter(account=account, broker_symbol=report.symbol).select_related("instrument").first()
+    if listing is None or report.side is None or not (report.order_qty or report.notional):
+        raise CannotAdopt(f"{account.broker_name}: order {report.broker_order_id} ({report.symbol or 'no symbol'})")
+    with transaction.atomic():
+        row = exposure.lock_for_report(account.broker_name, listing.instrument.symbol)
+        order = _external_order(account, listing, report)
+        order.apply(report)
+        order.reserve_px = report.price or report.stop_px or row.mark_px
+        order.reserve_total_qty = order.order_qty or _estimate(report, order.reserve_px)
+        order.refresh_reservation()
+        order.save()
+        exposure.move(row, side=Side(order.side), qty=order.reserved_qty, notional=order.reserved_notional)
+        _record(order)
+    return order
+
+
+def _external_order(account: BrokerAccount, listing: Listing, report: ExecutionReport) -> Order:
+    return Order(
+        client_order_id=_free_id(report),
+        account=account,
+        broker_order_id=report.broker_order_id,
+        instrument=listing.instrument,
+        symbol=listing.instrument.symbol,
+        side=report.side,
+        order_qty=report.order_qty,
+        notional=report.notional if report.order_qty is None else None,
+        ord_type=report.ord_type or OrdType.MARKET,
+        price=report.price,
+        stop_px=report.stop_px,
+        time_in_force=report.time_in_force or TimeInForce.DAY,
+        source=Order.Source.EXTERNAL,
+        acknowledged_at=report.transact_time,
+        sent_at=report.transact_time,
+    )
+
+
+def _free_id(report: ExecutionReport) -> str:
+    """Its own id if that is free and fits, else `ext-` and the broker's."""
+    own = report.client_order_id
+    if own and len(own) <= 48 and not Order.objects.filter(client_order_id=own).exists():
+        return own
+    return f"ext-{report.broker_order_id}"[:48]
+
+
+def _estimate(report: ExecutionReport, px: Decimal) -> Decimal:
+    return (report.notional / px).quantize(Decimal("0.000000001")) if report.notional and px else Decimal(0)
+
+
+def _record(order: Order) -> None:
+    trail.record(
+        trail.event(
+            "order.adopted",
+            actor=f"system:broker.{order.account_id}",
+            entity="order",
+            entity_key=order.client_order_id,
+            client_order_id=order.client_order_id,
+            broker_name=order.account_id,
+            symbol=order.symbol,
+            after={"broker_order_id": order.broker_order_id, "side": order.side, "order_qty": order.order_qty},
+            reason="placed at the broker, not by the desk",
+        )
+    )

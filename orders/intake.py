@@ -1,0 +1,280 @@
+"""The desk's front door: an order is judged, routed and committed here, or denied, or refused as malformed."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from brokers import market as brokers_market
+from brokers.messages import BrokerError
+from brokers.models import BrokerAccount, Instrument
+from orders import wakeups
+from orders.decision import (
+    Decision,
+    Market,
+    decide,
+    hold,
+    price_problem,
+    propose,
+    quote_of,
+    read_market,
+    store_decision,
+)
+from orders.ids import new_client_order_id
+from orders.models import Order, OrderRequest
+from orders.ticket import OrderTicket
+from risk import exposure
+from risk.rulebook import current_rulebook
+from tradingdesk.audit import trail
+from tradingdesk.errors import Conflict, InvalidInput
+from tradingdesk.fields import EXACT_DIGITS, significant_digits
+from tradingdesk.fix import ClosedAs, OrdType, RequestKind
+from tradingdesk.middleware import current_request_id
+
+SEND_WITHIN = {OrdType.MARKET: timedelta(seconds=30)}
+SEND_WITHIN_OTHERWISE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of a submission; `created` is False when the same order was there already."""
+
+    order: Order
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would become of an order now."""
+
+    allowed: bool
+    denials: list[dict]
+    warnings: list[dict]
+    accounts: dict
+    routing: dict
+
+
+def submit_order(
+    *, ticket: OrderTicket, actor: str, user=None, source: str = Order.Source.API, received_at: datetime | None = None
+) -> Submission:
+    """Take an order: decide it and commit everything that follows, or store it as denied.
+
+    One transaction; locks the exposure rows in the order firm, account, symbol. The broker's
+    worker is woken after the commit. The same `client_order_id` with the same body gives the
+    order that is there, whatever became of it.
+
+    Raises:
+        InvalidInput: the symbol or broker is not known, or a number cannot be stored exactly; nothing is stored.
+        Conflict: the id belongs to an order with another body.
+    """
+    received_at = received_at or timezone.now()
+    known = _known_order(ticket)
+    if known is not None:
+        return Submission(known, created=False)
+    order = _new_order(ticket, user=user, source=source, received_at=received_at)
+    market = None if ticket.defer else prepare_market(order.instrument, ticket)
+    try:
+        with transaction.atomic():
+            if ticket.defer:
+                _store_deferred(order, ticket, actor)
+            else:
+                decide_and_store(order, ticket, market, actor=actor)
+    except IntegrityError:
+        known = _known_order(ticket)
+        if known is None:
+            raise
+        return Submission(known, created=False)
+    return Submission(order, created=True)
+
+
+def preview_order(*, ticket: OrderTicket) -> Preview:
+    """Judge and route an order without storing or sending anything.
+
+    Raises InvalidInput as `submit_order` does.
+    """
+    instrument = _instrument(ticket)
+    market = prepare_market(instrument, ticket)
+    held = exposure.read_for_preview(market.names, ticket.symbol)
+    decision = decide(ticket, market, held, propose(ticket))
+    return Preview(
+        allowed=decision.allowed,
+        denials=[denial.as_dict() for denial in decision.denials],
+        warnings=[warning.as_dict() for warning in decision.verdict.warnings],
+        accounts={name: account.as_dict() for name, account in decision.verdict.accounts.items()},
+        routing=decision.choice.as_dict(),
+    )
+
+
+def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor: str) -> None:
+    """Decide inside the caller's transaction; the exposure rows are locked as its last reads."""
+    held = exposure.lock_for_decision(market.names, ticket.symbol)
+    decision = decide(ticket, market, held, propose(ticket))
+    if decision.allowed:
+        _accept(order, decision, held)
+    else:
+        order.closed_as = ClosedAs.DENIED
+        order.denials = [denial.as_dict() for denial in decision.denials]
+        order.text = "; ".join(f"{denial.code}: {denial.detail}" for denial in decision.denials[:3])
+    order.refresh_status()
+    order.save()
+    store_decision(order, decision)
+    _record(order, decision, actor)
+    if decision.allowed:
+        enqueue_new(order)
+
+
+def enqueue_new(order: Order) -> OrderRequest:
+    """Put the order in its broker's outbox, and wake the worker once this is committed."""
+    request = OrderRequest.objects.create(
+        order=order,
+        broker_name=order.account_id,
+        kind=RequestKind.NEW,
+        client_order_id=order.client_order_id,
+        order_qty=order.order_qty,
+        price=order.price,
+        stop_px=order.stop_px,
+        trail_price=order.trail_price,
+        time_in_force=order.time_in_force,
+        send_before=order.send_before,
+    )
+    wakeups.send_soon(request)
+    return request
+
+
+def prepare_market(instrument: Instrument, ticket: OrderTicket) -> Market:
+    """Read the market, asking brokers for a price first where the kept one cannot be used.
+
+    Network calls happen here, before the transaction; an account that does not answer stays without a price.
+    """
+    market = read_market(instrument)
+    book, now = current_rulebook(), timezone.now()
+    stale = [
+        account
+        for account in market.accounts
+        if account.broker_name in market.listings
+        and ticket.broker_name in ("", account.broker_name)
+        and market.capabilities[account.broker_name].connectionless
+        and _price_missing(market, account, book, now)
+    ]
+    if not stale:
+        return market
+    for account in stale:
+        _ask_price(account, instrument)
+    Instrument.objects.filter(pk=instrument.pk).update(quotes_wanted_at=now)
+    return read_market(instrument)
+
+
+def _price_missing(market: Market, account: BrokerAccount, book, now: datetime) -> bool:
+    where = {"broker_name": account.broker_name, "symbol": market.instrument.symbol}
+    return price_problem(quote_of(market.listings[account.broker_name]), book, where, now) is not None
+
+
+def _ask_price(account: BrokerAccount, instrument: Instrument) -> None:
+    try:
+        brokers_market.sync_quotes(account, [instrument.symbol])
+    except BrokerError:
+        return  # no answer leaves the account without a usable price, and the gate denies it there
+
+
+def _known_order(ticket: OrderTicket) -> Order | None:
+    if not ticket.client_order_id:
+        return None
+    known = Order.objects.filter(client_order_id=ticket.client_order_id).first()
+    if known is not None and known.body_hash != ticket.body_hash():
+        detail = f"client_order_id={ticket.client_order_id} belongs to another order"
+        raise Conflict("DUPLICATE_CLIENT_ORDER_ID", detail, "client_order_id")
+    return known
+
+
+def _new_order(ticket: OrderTicket, *, user, source: str, received_at: datetime) -> Order:
+    _refuse_inexact(ticket)
+    instrument = _instrument(ticket)
+    now = timezone.now()
+    return Order(
+        client_order_id=ticket.client_order_id or new_client_order_id(),
+        preferred_broker=ticket.broker_name,
+        instrument=instrument,
+        symbol=instrument.symbol,
+        side=ticket.side,
+        order_qty=ticket.order_qty,
+        notional=ticket.notional,
+        ord_type=ticket.ord_type,
+        price=ticket.price,
+        stop_px=ticket.stop_px,
+        trail_price=ticket.trail_price,
+        trail_percent=ticket.trail_percent,
+        time_in_force=ticket.time_in_force,
+        extended_hours=ticket.extended_hours,
+        order_class=ticket.order_class,
+        strategy=ticket.strategy,
+        source=source,
+        submitted_by=user,
+        body_hash=ticket.body_hash(),
+        request_id=current_request_id(),
+        received_at=received_at,
+        created_at=now,
+        send_before=now + SEND_WITHIN.get(ticket.ord_type, SEND_WITHIN_OTHERWISE),
+    )
+
+
+def _instrument(ticket: OrderTicket) -> Instrument:
+    if ticket.broker_name and not BrokerAccount.objects.filter(pk=ticket.broker_name, enabled=True).exists():
+        detail = f"broker_name={ticket.broker_name} is not an enabled account"
+        raise InvalidInput("UNKNOWN_BROKER", detail, "broker_name")
+    instrument = Instrument.objects.filter(symbol=ticket.symbol).first()
+    if instrument is None:
+        raise InvalidInput("UNKNOWN_SYMBOL", f"symbol={ticket.symbol} is not listed at any broker", "symbol")
+    return instrument
+
+
+def _refuse_inexact(ticket: OrderTicket) -> None:
+    if connection.vendor != "sqlite":
+        return
+    for name in ("order_qty", "notional", "price", "stop_px", "trail_price", "trail_percent"):
+        value = getattr(ticket, name)
+        if value is not None and significant_digits(value) > EXACT_DIGITS:
+            raise InvalidInput("TOO_PRECISE", f"{name}={value}: give at most {EXACT_DIGITS} significant digits", name)
+
+
+def _accept(order: Order, decision: Decision, held: exposure.Exposure) -> None:
+    chosen = decision.choice.chosen
+    order.account_id = chosen
+    hold(order, held.symbols[chosen], decision.verdict.accounts[chosen])
+
+
+def _store_deferred(order: Order, ticket: OrderTicket, actor: str) -> None:
+    order.save()
+    trail.record(_event("order.new", order, actor, after={"deferred": True, **_summary(order)}))
+    wakeups.route_soon(order)
+
+
+def _record(order: Order, decision: Decision, actor: str) -> None:
+    kind = "order.routed" if decision.allowed else "order.denied"
+    trail.record(
+        _event("order.new", order, actor, after=_summary(order)),
+        _event(
+            kind, order, actor, after={"status": order.status, "denials": order.denials}, reason=decision.choice.reason
+        ),
+    )
+
+
+def _event(kind: str, order: Order, actor: str, **facts):
+    return trail.event(
+        kind,
+        actor=actor,
+        entity="order",
+        entity_key=order.client_order_id,
+        client_order_id=order.client_order_id,
+        broker_name=order.account_id or "",
+        symbol=order.symbol,
+        request_id=order.request_id,
+        **facts,
+    )
+
+
+def _summary(order: Order) -> dict[str, str | None]:
+    names = ("side", "order_qty", "notional", "ord_type", "price", "stop_px", "time_in_force", "strategy", "source")
+    values = {name: getattr(order, name) for name in names}
+    return {name: f"{v:f}" if isinstance(v, Decimal) else str(v) for name, v in values.items() if v not in (None, "")}

@@ -1,0 +1,166 @@
+"""Which account an order goes to, and why. The core is pure; every candidate is listed with its reason.
+
+An order that names its broker goes there or nowhere. Otherwise the account that is furthest below
+its share of capital, with this order counted, gets it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from brokers.adapter import Capabilities
+from brokers.models import Listing
+from orders.ticket import OrderTicket
+from risk.rules import Denial, plain
+from tradingdesk.fields import fit
+from tradingdesk.fix import AssetClass
+
+_CENT, _HUNDREDTH_OF_A_CENT = Decimal("0.01"), Decimal("0.0001")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An account as routing sees it. `problems` are why it cannot take the order; `gross_after` with the order in it."""
+
+    broker_name: str
+    allocation_percent: Decimal
+    healthy: bool = True
+    problems: tuple[Denial, ...] = ()
+    gross_after: Decimal = Decimal(0)
+
+
+@dataclass(slots=True)
+class Choice:
+    """The router's answer; `chosen` is empty when no account is left."""
+
+    chosen: str
+    reason: str
+    candidates: list[dict] = field(default_factory=list)
+    denials: list[Denial] = field(default_factory=list)
+
+    def as_dict(self) -> dict:
+        """For answers."""
+        return {"chosen": self.chosen, "reason": self.reason, "candidates": self.candidates}
+
+
+def choose(candidates: Iterable[Candidate], *, preferred: str = "") -> Choice:
+    """Rank the candidates and pick the best of those without a problem."""
+    ranked = sorted(candidates, key=_rank)
+    problems = {candidate.broker_name: _problems_of(candidate, preferred) for candidate in ranked}
+    fit_ones = [candidate for candidate in ranked if not problems[candidate.broker_name]]
+    best = fit_ones[0] if fit_ones else None
+    rows = [
+        _row(candidate, problems[candidate.broker_name], best, position) for position, candidate in enumerate(ranked, 1)
+    ]
+    if best is None:
+        every = [denial for found in problems.values() for denial in found]
+        return Choice("", "no account can take it", rows, every or [Denial("NO_BROKER", "no enabled account")])
+    return Choice(best.broker_name, _reason(best, fit_ones, preferred), rows)
+
+
+def capability_problems(ticket: OrderTicket, abilities: Capabilities, listing: Listing | None) -> Iterable[Denial]:
+    """Why an account's broker cannot take this order, judged before anything is sent."""
+    if listing is None or not listing.tradable:
+        yield Denial("NOT_TRADABLE", f"symbol={ticket.symbol} is not tradable here", "symbol", ticket.symbol)
+        return
+    if ticket.ord_type not in abilities.ord_types:
+        yield _unsupported("ord_type", ticket.ord_type)
+    if ticket.time_in_force not in abilities.time_in_force:
+        yield _unsupported("time_in_force", ticket.time_in_force)
+    if ticket.order_class not in abilities.order_classes:
+        yield _unsupported("order_class", ticket.order_class)
+    if ticket.extended_hours and not abilities.extended_hours:
+        yield _unsupported("extended_hours", "true")
+    yield from _size_problems(ticket, abilities, listing)
+    yield from _tick_problems(ticket, listing)
+
+
+def _size_problems(ticket: OrderTicket, abilities: Capabilities, listing: Listing) -> Iterable[Denial]:
+    if ticket.notional is not None and not (abilities.notional and listing.fractionable):
+        yield _unsupported("notional", plain(ticket.notional))
+    if ticket.notional is not None and abilities.min_notional and ticket.notional < abilities.min_notional:
+        found, least = plain(ticket.notional), plain(abilities.min_notional)
+        yield Denial("NOTIONAL_BELOW_MINIMUM", f"notional={found}, min={least}", "notional", found, least)
+    fractional = ticket.notional is not None or ticket.order_qty % 1 != 0
+    if fractional and not (abilities.fractional and listing.fractionable):
+        yield _unsupported("order_qty", "fractional")
+    elif fractional and ticket.time_in_force not in abilities.fractional_time_in_force:
+        yield _unsupported("time_in_force", f"{ticket.time_in_force} with a fractional quantity")
+    if ticket.order_qty is not None and listing.min_order_qty and ticket.order_qty < listing.min_order_qty:
+        found, least = plain(ticket.order_qty), plain(listing.min_order_qty)
+        yield Denial("QUANTITY_BELOW_MINIMUM", f"order_qty={found}, min={least}", "order_qty", found, least)
+
+
+def _tick_problems(ticket: OrderTicket, listing: Listing) -> Iterable[Denial]:
+    for name in ("price", "stop_px"):
+        value = getattr(ticket, name)
+        if value is None:
+            continue
+        step = price_step(listing, value)
+        if step and value % step != 0:
+            yield Denial(
+                "PRICE_OFF_TICK", f"{name}={plain(value)}, step={plain(step)}", name, plain(value), plain(step)
+            )
+
+
+def price_step(listing: Listing, price: Decimal) -> Decimal | None:
+    """The smallest price step: the listing's own, else SEC Rule 612's for shares (cents from a dollar on)."""
+    if listing.price_increment:
+        return listing.price_increment
+    if listing.instrument.asset_class == AssetClass.US_EQUITY:
+        return _CENT if price >= 1 else _HUNDREDTH_OF_A_CENT
+    return None
+
+
+def _unsupported(name: str, found: str) -> Denial:
+    return Denial("NOT_SUPPORTED_BY_BROKER", f"{name}={found} is not supported here", name, str(found))
+
+
+def _problems_of(candidate: Candidate, preferred: str) -> list[Denial]:
+    if preferred and candidate.broker_name != preferred:
+        return [
+            Denial("NOT_PREFERRED", f"the order names {preferred}", "broker_name", candidate.broker_name, preferred)
+        ]
+    unhealthy = Denial("BROKER_UNHEALTHY", "the broker does not answer", "broker_name", candidate.broker_name)
+    return list(candidate.problems) + ([] if candidate.healthy else [unhealthy])
+
+
+def _load(candidate: Candidate) -> Decimal:
+    """Exposure per unit of the share that the account should carry."""
+    if candidate.allocation_percent <= 0:
+        return Decimal("Infinity")
+    return candidate.gross_after / candidate.allocation_percent
+
+
+def _rank(candidate: Candidate) -> tuple[Decimal, Decimal, str]:
+    return _load(candidate), -candidate.allocation_percent, candidate.broker_name
+
+
+def _row(candidate: Candidate, problems: list[Denial], best: Candidate | None, position: int) -> dict:
+    chosen = candidate is best
+    if chosen:
+        text = "chosen"
+    elif problems:
+        text = "; ".join(f"{denial.code}: {denial.detail}" for denial in problems)
+    else:
+        text = f"allowed, but {best.broker_name} is further below its share"
+    load = _load(candidate)
+    return {
+        "broker_name": candidate.broker_name,
+        "chosen": chosen,
+        "eligible": not problems,
+        "rank": position,
+        "reason": text,
+        "problems": [denial.as_dict() for denial in problems],
+        "allocation_percent": plain(candidate.allocation_percent),
+        "gross_after": plain(candidate.gross_after),
+        "load": plain(fit(load)) if load.is_finite() else None,
+    }
+
+
+def _reason(best: Candidate, fit_ones: list[Candidate], preferred: str) -> str:
+    if preferred:
+        return f"the order names {preferred}"
+    if len(fit_ones) == 1:
+        return f"{best.broker_name} is the only account that can take it"
+    return f"{best.broker_name} is furthest below its share of capital ({plain(best.allocation_percent)})"

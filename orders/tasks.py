@@ -1,0 +1,83 @@
+"""Wake-ups as Celery tasks. Each calls one stage function; the rows say what there is to do."""
+
+import logging
+from datetime import timedelta
+
+from celery import shared_task
+from celery.signals import worker_ready
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from brokers.models import BrokerAccount
+from orders import sending, sync, wakeups
+from orders.changes import ticket_of
+from orders.intake import decide_and_store, prepare_market
+from orders.models import Order, OrderRequest
+from tradingdesk.fix import RequestState
+
+log = logging.getLogger(__name__)
+
+SWEEP_AFTER = timedelta(seconds=2)
+SWEEP_AT_MOST = 500
+
+
+@shared_task(name=wakeups.SEND_REQUEST)
+def send_request(request_pk: int) -> None:
+    """Bring one request of the outbox forward."""
+    sending.send_request(request_pk)
+
+
+@shared_task(name=wakeups.ROUTE_ORDER)
+def route_order(order_pk: int) -> None:
+    """Judge and route an order that was taken with `defer`; does nothing once it is routed or closed."""
+    order = Order.objects.select_related("instrument", "submitted_by").get(pk=order_pk)
+    ticket = ticket_of(order)
+    market = prepare_market(order.instrument, ticket)
+    with transaction.atomic():
+        order = Order.objects.select_for_update().get(pk=order_pk)
+        if order.account_id is None and order.closed_as is None:
+            decide_and_store(order, ticket, market, actor="system:router")
+
+
+@shared_task(name=wakeups.SYNC_ACCOUNT)
+def sync_account(broker_name: str) -> None:
+    """Read what is due at one account."""
+    sync.sync_account(broker_name)
+
+
+@shared_task(name="orders.tasks.dispatch_syncs")
+def dispatch_syncs() -> None:
+    """Have every enabled account read by its own worker."""
+    for broker_name in BrokerAccount.objects.filter(enabled=True).values_list("pk", flat=True):
+        wakeups.sync_soon(broker_name)
+
+
+@shared_task(name="orders.tasks.sweep")
+def sweep() -> int:
+    """Wake workers for what no wake-up reached: requests never sent, claims left behind, orders never routed."""
+    now = timezone.now()
+    before = now - SWEEP_AFTER
+    waiting = Q(state=RequestState.QUEUED, queued_at__lt=before) & (Q(not_before=None) | Q(not_before__lt=before))
+    abandoned = Q(state=RequestState.SENDING, sent_at__lt=now - sending.CALL_TIMEOUT)
+    doubtful = Q(state=RequestState.UNKNOWN) & (Q(not_before=None) | Q(not_before__lt=before))
+    requests = OrderRequest.objects.filter(waiting | abandoned | doubtful).order_by("id")[:SWEEP_AT_MOST]
+    found = [wakeups.send_soon(request) for request in requests]
+    unrouted = Order.objects.in_flight().filter(account=None, created_at__lt=before).order_by("id")[:SWEEP_AT_MOST]
+    found += [wakeups.route_soon(order) for order in unrouted]
+    return len(found)
+
+
+def take_over(broker_names: list[str]) -> None:
+    """Ask about everything that an earlier worker of these accounts left unanswered."""
+    for request in (
+        OrderRequest.objects.unanswered().filter(broker_name__in=broker_names).order_by("id")[:SWEEP_AT_MOST]
+    ):
+        wakeups.send_soon(request)
+
+
+@worker_ready.connect
+def take_over_at_start(sender, **kwargs) -> None:
+    """A broker's worker begins with what the one before it left behind."""
+    queues = [queue.name for queue in sender.task_consumer.queues]
+    take_over([name.removeprefix("broker.") for name in queues if name.startswith("broker.")])

@@ -1,0 +1,146 @@
+"""The running totals: reading them under their locks, and moving them.
+
+Locks are taken in the order of the keys: firm, account, symbol. Intake takes all three; reports
+take account and symbol. Each function says what it locks.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db.models import F
+
+from risk.models import ExposureTotal
+from risk.rules import Holding
+from tradingdesk.fields import MONEY_PLACES, fit
+from tradingdesk.fix import Side
+
+FIRM_KEY = "0:firm"
+
+
+def account_key(broker_name: str) -> str:
+    """Key of an account's total."""
+    return f"1:{broker_name}"
+
+
+def symbol_key(broker_name: str, symbol: str) -> str:
+    """Key of what one account holds and has entered of one symbol."""
+    return f"2:{broker_name}:{symbol}"
+
+
+@dataclass(slots=True)
+class Exposure:
+    """The rows one decision needs: the firm's, every account's, and the symbol's at each account."""
+
+    firm: ExposureTotal
+    accounts: dict[str, ExposureTotal]
+    symbols: dict[str, ExposureTotal]
+
+    @property
+    def gross(self) -> Decimal:
+        """Gross exposure of the firm: the sum over its accounts."""
+        return sum((row.gross for row in self.accounts.values()), Decimal(0))
+
+    def holding(self, broker_name: str, mark_px: Decimal | None = None) -> Holding:
+        """What the account holds and has entered of the symbol, at `mark_px` if given."""
+        return holding_of(self.symbols[broker_name], mark_px)
+
+
+def holding_of(row: ExposureTotal, mark_px: Decimal | None = None) -> Holding:
+    """A symbol row as a value, at `mark_px` if given."""
+    return Holding(
+        position_qty=row.position_qty,
+        open_buy_qty=row.open_buy_qty,
+        open_sell_qty=row.open_sell_qty,
+        open_buy_notional=row.open_buy_notional,
+        open_sell_notional=row.open_sell_notional,
+        mark_px=mark_px or row.mark_px,
+    )
+
+
+def lock_for_decision(broker_names: Iterable[str], symbol: str) -> Exposure:
+    """Lock the firm's row, every account's and the symbol's at each; make what is missing."""
+    names = list(broker_names)
+    rows = {
+        FIRM_KEY: ExposureTotal(key=FIRM_KEY),
+        **{account_key(name): ExposureTotal(key=account_key(name), broker_name=name) for name in names},
+        **{symbol_key(name, symbol): _symbol_row(name, symbol) for name in names},
+    }
+    found = _lock(rows)
+    return Exposure(
+        firm=found[FIRM_KEY],
+        accounts={name: found[account_key(name)] for name in names},
+        symbols={name: found[symbol_key(name, symbol)] for name in names},
+    )
+
+
+def read_for_preview(broker_names: Iterable[str], symbol: str) -> Exposure:
+    """The same rows without locks and without making any."""
+    names = list(broker_names)
+    keys = [FIRM_KEY, *map(account_key, names), *(symbol_key(name, symbol) for name in names)]
+    found = ExposureTotal.objects.in_bulk(keys)
+    return Exposure(
+        firm=found.get(FIRM_KEY) or ExposureTotal(key=FIRM_KEY),
+        accounts={name: found.get(account_key(name)) or ExposureTotal(broker_name=name) for name in names},
+        symbols={name: found.get(symbol_key(name, symbol)) or _symbol_row(name, symbol) for name in names},
+    )
+
+
+def lock_for_report(broker_name: str, symbol: str) -> ExposureTotal:
+    """Lock an account's row and the symbol's at it; the symbol's row."""
+    account, key = account_key(broker_name), symbol_key(broker_name, symbol)
+    rows = {account: ExposureTotal(key=account, broker_name=broker_name), key: _symbol_row(broker_name, symbol)}
+    return _lock(rows)[key]
+
+
+def move(
+    row: ExposureTotal,
+    *,
+    side: Side,
+    qty: Decimal = Decimal(0),
+    notional: Decimal = Decimal(0),
+    position_qty: Decimal | None = None,
+    mark_px: Decimal | None = None,
+) -> None:
+    """Change a locked symbol row, and its account's total by the difference.
+
+    `qty` and `notional` are added to what is entered on `side` (below zero to give back);
+    `position_qty` and `mark_px` replace what is there when given.
+    """
+    if side is Side.BUY:
+        row.open_buy_qty += qty
+        row.open_buy_notional += notional
+    else:
+        row.open_sell_qty += qty
+        row.open_sell_notional += notional
+    row.position_qty = row.position_qty if position_qty is None else position_qty
+    row.mark_px = mark_px or row.mark_px
+    _store(row)
+
+
+def revalue(row: ExposureTotal, mark_px: Decimal) -> None:
+    """Put a locked symbol row at a new price."""
+    row.mark_px = mark_px
+    _store(row)
+
+
+def _store(row: ExposureTotal) -> None:
+    before, row.gross = row.gross, fit(holding_of(row).gross(), MONEY_PLACES)
+    row.save()
+    if row.gross != before:
+        account = ExposureTotal.objects.filter(key=account_key(row.broker_name))
+        account.update(gross=F("gross") + (row.gross - before))
+
+
+def _symbol_row(broker_name: str, symbol: str) -> ExposureTotal:
+    return ExposureTotal(key=symbol_key(broker_name, symbol), broker_name=broker_name, symbol=symbol)
+
+
+def _lock(rows: dict[str, ExposureTotal]) -> dict[str, ExposureTotal]:
+    query = ExposureTotal.objects.select_for_update().filter(key__in=rows).order_by("key")
+    found = {row.key: row for row in query}
+    if len(found) == len(rows):
+        return found
+    missing = [row for key, row in sorted(rows.items()) if key not in found]
+    ExposureTotal.objects.bulk_create(missing, ignore_conflicts=True)
+    return {row.key: row for row in query.all()}

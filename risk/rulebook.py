@@ -1,0 +1,43 @@
+"""The rules in force, kept in each process until their version moves on.
+
+Whoever changes a limit or a halt bumps `rules_version` on the firm's row under its lock; intake
+reads that row locked as its last read, so an order never passes by a rule that is already changed.
+"""
+
+import threading
+
+from risk.exposure import FIRM_KEY
+from risk.models import ExposureTotal, Halt, Limit
+from risk.rules import Rulebook
+
+_lock = threading.Lock()
+_kept: Rulebook | None = None
+
+
+def rulebook(version: int) -> Rulebook:
+    """The rules of this version; read anew when the process keeps another."""
+    global _kept
+    kept = _kept
+    if kept is None or kept.version != version:
+        kept = _read(version)
+        with _lock:
+            _kept = kept
+    return kept
+
+
+def current_rulebook() -> Rulebook:
+    """The rules now, for readers that hold no lock."""
+    version = ExposureTotal.objects.filter(key=FIRM_KEY).values_list("rules_version", flat=True).first()
+    return rulebook(version or 0)
+
+
+def forget() -> None:
+    """Drop what the process keeps (tests, and a restored database)."""
+    global _kept
+    _kept = None
+
+
+def _read(version: int) -> Rulebook:
+    limits = {(row.control, row.scope, row.scope_key): (row.value, row.hard) for row in Limit.objects.all()}
+    halts = {(row.scope, row.scope_key): row.reason for row in Halt.objects.filter(cleared_at=None)}
+    return Rulebook(version=version, limits=limits, halts=halts)
