@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from django.test import TransactionTestCase
+from playwright.sync_api import sync_playwright
 
 from tests import environment, services
 
@@ -30,11 +31,6 @@ CHROMIUM_ARGUMENTS = [
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("suite")
-
-
-def pytest_configure() -> None:
-    # Playwright's event loop makes Django refuse the ORM in the same thread.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
 
 def pytest_unconfigure() -> None:
@@ -135,15 +131,18 @@ def desk_env(tmp_path: Path) -> Callable[..., dict[str, str]]:
     return partial(environment.desk_env, tmp_path / "data")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator:
-    """Chromium through Playwright; the test is skipped where the machine has none."""
-    from playwright.sync_api import sync_playwright
+    """Chromium through Playwright; the test is skipped where the machine has none.
 
+    While it is open its event loop makes Django refuse the ORM in this thread, so that check is off; tests of
+    async code belong in other modules, where it is on.
+    """
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     if path is None:
         pytest.skip("no Chromium on this machine; give one with CHROMIUM=/path")
-    with sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         running = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
         yield running
         running.close()
