@@ -11,7 +11,7 @@ import yaml
 from celery.bin.celery import celery as celery_command
 from django.core.management import get_commands
 
-from tests.environment import ROOT, desk_env
+from tests.environment import ROOT, desk_env, manage
 from tradingdesk.queues import DESK_QUEUE, broker_queue
 
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
@@ -89,3 +89,9 @@ def test_every_account_of_the_configuration_has_a_worker_that_uses_threads():
     queues = {command[command.index("-Q") + 1]: command for command in commands if "-Q" in command}
     assert queues.keys() == {DESK_QUEUE, *map(broker_queue, accounts)}
     assert all("threads" in queues[broker_queue(name)] for name in accounts)
+
+
+def test_configuration_of_the_containers_is_accepted(tmp_path):
+    env = desk_env(tmp_path / "data", ALPACA_API_KEY="key", ALPACA_SECRET_KEY="secret")
+    manage("migrate", "--verbosity=0", env=env)
+    manage("load_config", "docker/desk.yaml", "--dry-run", env=env)
