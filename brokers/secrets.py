@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+from tradingdesk.config.references import MissingReference, fill
 
 
 class MissingSecret(LookupError):
@@ -25,21 +22,7 @@ def resolve(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _filled(key: str, text: str) -> str:
-    return REFERENCE.sub(lambda found: _value_of(key, found[1]), text)
-
-
-def _value_of(key: str, name: str) -> str:
-    value = os.environ.get(name) or _file_text(key, name)
-    if not value:
-        raise MissingSecret(f"{key}: set {name} in the environment, or {name}_FILE to a file that holds it")
-    return value
-
-
-def _file_text(key: str, name: str) -> str:
-    path = os.environ.get(f"{name}_FILE")
-    if not path:
-        return ""
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise MissingSecret(f"{key}: {name}_FILE cannot be read ({error.strerror})") from error
+        return fill(text)
+    except MissingReference as error:
+        raise MissingSecret(f"{key}: {error}") from error

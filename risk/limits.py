@@ -112,11 +112,12 @@ def check(value: LimitValue) -> None:
     check_scope(value.scope, value.scope_key)
     if not value.hard and value.control not in MAY_ONLY_WARN:
         raise InvalidInput("LIMIT_MUST_BE_HARD", f"{value.control} refuses; it cannot only warn", "hard")
-    if value.value is not None and (wrong := _out_of_range(value.control, value.value)):
+    if value.value is not None and (wrong := out_of_range(value.control, value.value)):
         raise InvalidInput("LIMIT_OUT_OF_RANGE", f"{value.control}={value.value}: {wrong}", "value")
 
 
-def _out_of_range(control: str, value: Decimal) -> str:
+def out_of_range(control: str, value: Decimal) -> str:
+    """Say why a control cannot have this value; "" when it can."""
     if not value.is_finite() or value < 0:
         return "a number of 0 or more is needed"
     if decimal_places(value) > QUANTITY_PLACES or significant_digits(value) > EXACT_DIGITS or value >= 10**EXACT_DIGITS:
