@@ -63,13 +63,18 @@ class Account:
     name: str
     rules: AccountRules
     cash: Decimal = ZERO
+    begun_with: Decimal = ZERO
     holdings: dict[str, Holding] = field(default_factory=dict)
     trades: dict[str, Execution] = field(default_factory=dict)
     held_cash: Decimal = ZERO
     held_qty: dict[tuple[str, Side], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
 
     def __post_init__(self) -> None:
-        self.cash = self.rules.starting_cash
+        self.begin_with(self.rules.starting_cash)
+
+    def begin_with(self, cash: Decimal | str) -> None:
+        """Set the cash that the account had before its first trade."""
+        self.cash = self.begun_with = Decimal(cash)
 
     def position(self, symbol: str) -> Decimal:
         """The signed quantity held of a symbol."""
@@ -115,7 +120,7 @@ class Account:
             del self.trades[root_id]
         else:
             self.trades[root_id] = trade
-        self.cash, self.holdings = self.rules.starting_cash, {}
+        self.cash, self.holdings = self.begun_with, {}
         for booked in self.trades.values():
             self._apply(booked)
 

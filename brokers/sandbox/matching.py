@@ -46,6 +46,7 @@ class Matching:
         self.orders: dict[str, Order] = {}
         self.by_client_id: dict[tuple[str, str], Order] = {}
         self.open: dict[str, dict[str, Order]] = defaultdict(dict)
+        self.of_account: dict[str, list[Order]] = defaultdict(list)
         self.executions: dict[str, Execution] = {}
         self.is_open = False
         self.events: list[Event] = []
@@ -66,6 +67,7 @@ class Matching:
 
     def _enter(self, order: Order, hold: bool = True) -> None:
         self.orders[order.order_id] = order
+        self.of_account[order.account].append(order)
         self.by_client_id[(order.account, order.client_order_id)] = order
         if order.is_open:
             self.open[order.account][order.order_id] = order
