@@ -13,6 +13,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from tradingdesk.config.location import database_url
 from tradingdesk.queues import filesystem_transport
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -33,8 +34,14 @@ def _own_secret_key(path: Path) -> str:
 
 DATA_DIR = Path(env.str("DESK_DATA_DIR", default=str(BASE_DIR / "data"))).resolve()
 DESK_CONFIG = Path(env.str("DESK_CONFIG", default=str(BASE_DIR / "config" / "desk.yaml")))
-DATABASE_URL = env.str("DATABASE_URL", default="")
 REDIS_URL = env.str("REDIS_URL", default="")
+DATABASE_URL = env.str("DATABASE_URL", default="")
+try:
+    _database = DATABASE_URL or database_url(DESK_CONFIG, root=BASE_DIR, data=DATA_DIR)
+except (OSError, ValueError, LookupError) as error:
+    raise ImproperlyConfigured(f"database.url: {error}") from error
+if not _database.startswith("sqlite"):
+    DATABASE_URL = _database  # a server, named by the file; SQLite in the file is still the embedded desk
 EMBEDDED = not DATABASE_URL and not REDIS_URL
 PORT = env.int("PORT", default=8000)
 
@@ -108,7 +115,7 @@ SQLITE_OPTIONS = {
     "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA busy_timeout=20000;"
     "PRAGMA foreign_keys=ON;PRAGMA mmap_size=134217728;PRAGMA cache_size=-20000",
 }
-DATABASES = {"default": env.db_url_config(DATABASE_URL or f"sqlite:///{DATA_DIR / 'trading.db'}")}
+DATABASES = {"default": env.db_url_config(_database or f"sqlite:///{DATA_DIR / 'trading.db'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
@@ -130,6 +137,7 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+DATETIME_FORMAT = "Y-m-d H:i:s"
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True
@@ -206,11 +214,18 @@ UNFOLD = {
     "SITE_SYMBOL": "candlestick_chart",
     "SHOW_HISTORY": False,
     "DASHBOARD_CALLBACK": "analytics.dashboard.dashboard_callback",
-    "SIDEBAR": "tradingdesk.sidebar.SIDEBAR",
+    "SIDEBAR": "tradingdesk.sidebar.sidebar",
+    "STYLES": ["tradingdesk.backoffice.assets.stylesheet"],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "tradingdesk.backoffice.assets.favicon"}],
+    "SITE_URL": "tradingdesk.backoffice.assets.index",
 }
 
 # The configuration record applies each section of desk.yaml through the app that owns it.
-CONFIG_SECTIONS = {"brokers": "brokers.configuration.Section", "risk": "risk.configuration.Section"}
+CONFIG_SECTIONS = {
+    "brokers": "brokers.configuration.Section",
+    "database": "tradingdesk.config.database.Section",
+    "risk": "risk.configuration.Section",
+}
 
 LOGGING_CONFIG = None
 LOG_LEVEL = env.str("DESK_LOG_LEVEL", default="INFO")
