@@ -154,9 +154,25 @@ def _exposure_denials(
     if total_value <= 0:
         yield Denial("NO_PORTFOLIO_VALUE", "the portfolio's value is not known: sync the brokers first")
         return
-    share = fit(account_gross / total_value, MONEY_PLACES)
+    share = share_of(account_gross, total_value)
     limit = book.limit(Control.MAX_BROKER_ALLOCATION, broker_name=account.broker_name)
     yield from exceeds("BROKER_ALLOCATION_EXCEEDS_LIMIT", "order_qty", "broker_share", share, limit)
+
+
+def share_of(gross: Decimal, total_value: Decimal) -> Decimal:
+    """An account's gross exposure over the portfolio's total value."""
+    return fit(gross / total_value, MONEY_PLACES)
+
+
+def portfolio_denials(gross: Mapping[str, Decimal], total_value: Decimal, book: Rulebook) -> Iterable[Denial]:
+    """What stands against the portfolio as it is: gross exposure, and each account's share. `gross` is by account."""
+    firm_gross = sum(gross.values(), Decimal(0))
+    limit = book.limit(Control.PORTFOLIO_RISK_LIMIT)
+    yield from exceeds("GROSS_EXPOSURE_EXCEEDS_LIMIT", "", "gross_exposure", firm_gross, limit)
+    for name, value in gross.items() if total_value > 0 else ():
+        share, limit = share_of(value, total_value), book.limit(Control.MAX_BROKER_ALLOCATION, broker_name=name)
+        for denial in exceeds("BROKER_ALLOCATION_EXCEEDS_LIMIT", "", "broker_share", share, limit):
+            yield replace(denial, broker_name=name)
 
 
 def _judge_diversification(verdict: Verdict, book: Rulebook, exposure: Exposure) -> None:
