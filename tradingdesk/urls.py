@@ -1,6 +1,43 @@
-"""Where everything is."""
+"""Where everything is. Apps above the ground are named by string, never imported."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import path, re_path
+from django.utils.module_loading import import_string
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from tradingdesk import health, http
+
+
+def _view(dotted: str):
+    return import_string(dotted).as_view()
+
+
+handler400 = http.bad_request
+handler403 = http.permission_denied
+handler404 = http.page_not_found
+handler500 = http.server_error
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+    path("api/v1/orders/", _view("orders.api.orders.OrderList"), name="orders"),
+    path("api/v1/orders/preview/", _view("orders.api.orders.OrderPreview"), name="order-preview"),
+    path("api/v1/orders/<str:client_order_id>/", _view("orders.api.orders.OrderDetail"), name="order"),
+    path("api/v1/executions/", _view("orders.api.holdings.ExecutionList"), name="executions"),
+    path("api/v1/positions/", _view("orders.api.holdings.PositionList"), name="positions"),
+    path("api/v1/positions/consolidated/", _view("orders.api.holdings.ConsolidatedPositions"), name="consolidated"),
+    path("api/v1/trade-logs/", _view("orders.api.holdings.TradeLogList"), name="trade-logs"),
+    path("api/v1/brokers/", _view("brokers.api.BrokerList"), name="brokers"),
+    path("api/v1/portfolio/", _view("analytics.api.PortfolioView"), name="portfolio"),
+    path("api/v1/risk/exposure/", _view("risk.api.ExposureList"), name="exposure"),
+    path("api/v1/risk/limits/", _view("risk.api.LimitList"), name="limits"),
+    path("api/v1/risk/halts/", _view("risk.api.HaltList"), name="halts"),
+    path("api/v1/risk/halts/<int:pk>/", _view("risk.api.HaltDetail"), name="halt"),
+    path("api/v1/audit/events/", _view("tradingdesk.audit.api.AuditEventList"), name="audit-events"),
+    path("api/v1/config/history/", _view("tradingdesk.audit.api.ConfigurationHistory"), name="config-history"),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    re_path(r"^api/", http.page_not_found),
+    path("admin/", admin.site.urls),
+]

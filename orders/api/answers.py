@@ -1,0 +1,133 @@
+"""An order in an answer, and the answers that are not lists."""
+
+from typing import Any
+
+from rest_framework import serializers, status
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from orders.models import Order
+from tradingdesk.fix import OrderClass, OrdStatus, OrdType, Side, TimeInForce
+from tradingdesk.reading import PlainDecimal, plain
+
+
+class DenialSerializer(serializers.Serializer):
+    """One reason why the gate or the router said no; `broker_name` is empty when it is the firm's."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    field = serializers.CharField(allow_blank=True)
+    found = serializers.CharField(allow_blank=True)
+    limit = serializers.CharField(allow_blank=True)
+    broker_name = serializers.CharField(allow_blank=True)
+
+
+class OrderSerializer(serializers.Serializer):
+    """An order: what was asked for, and what became of it. Written by hand (`render_order`): the list of a
+    busy desk and every submission pass here."""
+
+    client_order_id = serializers.CharField()
+    broker_name = serializers.CharField(allow_null=True, help_text="null until routed")
+    broker_order_id = serializers.CharField(allow_null=True, help_text="null until acknowledged")
+    symbol = serializers.CharField()
+    side = serializers.ChoiceField(Side)
+    order_qty = PlainDecimal(allow_null=True)
+    notional = PlainDecimal(allow_null=True)
+    ord_type = serializers.ChoiceField(OrdType)
+    price = PlainDecimal(allow_null=True)
+    stop_px = PlainDecimal(allow_null=True)
+    trail_price = PlainDecimal(allow_null=True)
+    trail_percent = PlainDecimal(allow_null=True)
+    time_in_force = serializers.ChoiceField(TimeInForce)
+    extended_hours = serializers.BooleanField()
+    order_class = serializers.ChoiceField(OrderClass)
+    take_profit = serializers.JSONField(allow_null=True)
+    stop_loss = serializers.JSONField(allow_null=True)
+    strategy = serializers.CharField(allow_blank=True)
+    status = serializers.ChoiceField(OrdStatus)
+    cum_qty = PlainDecimal()
+    leaves_qty = PlainDecimal(allow_null=True)
+    avg_px = PlainDecimal(allow_null=True)
+    outcome_unknown = serializers.BooleanField()
+    denials = DenialSerializer(many=True)
+    created_at = serializers.DateTimeField()
+    sent_at = serializers.DateTimeField(allow_null=True)
+    acknowledged_at = serializers.DateTimeField(allow_null=True)
+    closed_at = serializers.DateTimeField(allow_null=True)
+    text = serializers.CharField(allow_blank=True)
+
+    def to_representation(self, order: Order) -> dict[str, Any]:
+        return render_order(order)
+
+
+class DeniedSerializer(serializers.Serializer):
+    """A denial: the first reason in the form of an error, all of them, and the order."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    field = serializers.CharField(allow_blank=True)
+    denials = DenialSerializer(many=True)
+    order = OrderSerializer()
+
+
+class PreviewSerializer(serializers.Serializer):
+    """What would become of an order now."""
+
+    allowed = serializers.BooleanField()
+    denials = DenialSerializer(many=True)
+    warnings = DenialSerializer(many=True)
+    accounts = serializers.DictField(help_text="the gate's answer for each account")
+    routing = serializers.DictField(help_text="the chosen account, why, and every candidate in order")
+
+
+def render_order(order: Order) -> dict[str, Any]:
+    """Write an order as an answer shows it; asks the database for nothing."""
+    return {
+        "client_order_id": order.client_order_id,
+        "broker_name": order.account_id,
+        "broker_order_id": order.broker_order_id,
+        "symbol": order.symbol,
+        "side": order.side,
+        "order_qty": plain(order.order_qty),
+        "notional": plain(order.notional),
+        "ord_type": order.ord_type,
+        "price": plain(order.price),
+        "stop_px": plain(order.stop_px),
+        "trail_price": plain(order.trail_price),
+        "trail_percent": plain(order.trail_percent),
+        "time_in_force": order.time_in_force,
+        "extended_hours": order.extended_hours,
+        "order_class": order.order_class,
+        "take_profit": None,
+        "stop_loss": None,
+        "strategy": order.strategy,
+        "status": order.status,
+        "cum_qty": plain(order.cum_qty),
+        "leaves_qty": plain(order.leaves_qty),
+        "avg_px": plain(order.avg_px),
+        "outcome_unknown": order.outcome_unknown,
+        "denials": order.denials,
+        "created_at": order.created_at,
+        "sent_at": order.sent_at,
+        "acknowledged_at": order.acknowledged_at,
+        "closed_at": order.closed_at,
+        "text": order.text,
+    }
+
+
+def order_answer(order: Order, code: int, request) -> Response:
+    """Answer with an order and where it is to be found."""
+    return Response(render_order(order), status=code, headers={"Location": _url_of(order, request)})
+
+
+def denied_answer(order: Order, denials: list[dict[str, Any]], request) -> Response:
+    """Answer 422: the first denial as the error, then all of them and the order as it stands."""
+    first = denials[0]
+    error = {name: first.get(name, "") for name in ("code", "detail", "field")}
+    body = {**error, "denials": denials, "order": render_order(order)}
+    headers = {"Location": _url_of(order, request)}
+    return Response(body, status=status.HTTP_422_UNPROCESSABLE_ENTITY, headers=headers)
+
+
+def _url_of(order: Order, request) -> str:
+    return reverse("order", args=[order.client_order_id], request=request)

@@ -1,0 +1,84 @@
+"""Halts over HTTP, and limits and exposure to read."""
+
+import pytest
+
+from orders.models import Order
+from risk.models import Halt
+from tradingdesk.audit.models import AuditEvent
+
+pytestmark = pytest.mark.django_db
+
+ORDER = {"symbol": "IBM", "side": "buy", "order_qty": "1", "ord_type": "limit", "price": "182.40"}
+
+
+@pytest.fixture
+def officer(client_of):
+    return client_of("risk officer")
+
+
+def test_halt_stops_orders_until_it_is_cleared_with_a_reason(officer, trader, desk):
+    made = officer.post("/api/v1/risk/halts/", {"reason": "prices look wrong"}, format="json")
+    assert made.status_code == 201
+    assert (made.json()["scope"], made.json()["in_force"]) == ("firm", True)
+    denied = trader.post("/api/v1/orders/", ORDER, format="json")
+    assert (denied.status_code, denied.json()["code"]) == (422, "TRADING_HALTED")
+
+    path = f"/api/v1/risk/halts/{made.json()['id']}/"
+    assert officer.delete(path).json() == {"code": "REASON_REQUIRED", "detail": "say why", "field": "reason"}
+    cleared = officer.delete(path, {"reason": "feed mended, ticket 12"}, format="json")
+    assert (cleared.status_code, cleared.json()["in_force"]) == (200, False)
+    assert cleared.json()["clear_reason"] == "feed mended, ticket 12"
+    assert trader.post("/api/v1/orders/", ORDER, format="json").status_code == 201
+
+    who = Halt.objects.get().set_by
+    trail = AuditEvent.objects.filter(entity="halt").order_by("id").values_list("kind", "actor", "reason")
+    assert list(trail) == [("kill.halt", who, "prices look wrong"), ("kill.resume", who, "feed mended, ticket 12")]
+
+
+def test_reason_of_a_resume_may_stand_in_the_url(officer, desk):
+    made = officer.post(
+        "/api/v1/risk/halts/", {"scope": "account", "scope_key": "alpaca", "reason": "r"}, format="json"
+    )
+    answer = officer.delete(f"/api/v1/risk/halts/{made.json()['id']}/?reason=mended")
+    assert (answer.status_code, answer.json()["clear_reason"]) == (200, "mended")
+
+
+def test_halt_cleared_twice_is_409(officer, desk):
+    made = officer.post("/api/v1/risk/halts/", {"reason": "r"}, format="json").json()
+    path = f"/api/v1/risk/halts/{made['id']}/"
+    assert officer.delete(path, {"reason": "r"}, format="json").status_code == 200
+    assert officer.delete(path, {"reason": "r"}, format="json").status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "reason"),
+        ({"reason": " "}, "reason"),
+        ({"reason": 7}, "reason"),
+        ({"reason": "r", "scope": "moon"}, "scope"),
+        ({"reason": "r", "scope": "account", "scope_key": "nobody"}, "scope_key"),
+        ({"reason": "r", "scope_key": "alpaca"}, "scope_key"),
+        ({"reason": "r", "why": "r"}, "why"),
+    ],
+)
+def test_halt_that_makes_no_sense_is_400_and_stops_nothing(officer, desk, body, field):
+    answer = officer.post("/api/v1/risk/halts/", body, format="json")
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert not Halt.objects.exists()
+
+
+def test_halts_are_filtered_by_being_in_force(officer, desk):
+    made = officer.post("/api/v1/risk/halts/", {"reason": "r"}, format="json").json()
+    assert [row["id"] for row in officer.get("/api/v1/risk/halts/?in_force=true").json()["results"]] == [made["id"]]
+    assert officer.get("/api/v1/risk/halts/?in_force=false").json()["results"] == []
+
+
+def test_limits_and_exposure_are_plain_figures(officer, trader, desk):
+    limits = {row["control"]: row["value"] for row in officer.get("/api/v1/risk/limits/").json()["results"]}
+    assert (limits["max_order_qty"], limits["max_broker_allocation"]) == ("1000", "0.8")
+
+    trader.post("/api/v1/orders/", ORDER, format="json")
+    account = Order.objects.get().account_id
+    rows = officer.get(f"/api/v1/risk/exposure/?broker_name={account}&symbol=IBM").json()["results"]
+    assert [(row["open_buy_qty"], row["open_buy_notional"], row["gross"]) for row in rows] == [("1", "182.4", "182.4")]

@@ -1,0 +1,111 @@
+"""The OpenAPI document is sound, complete, and true of what the desk answers."""
+
+import io
+import json
+from functools import cache
+
+import jsonschema
+import pytest
+from django.core.management import call_command
+from django.urls import resolve
+
+from tests import factories
+from tests.api.test_lists import make_rows
+from tests.api.test_orders import LIMIT
+from tests.api.test_permissions import MATRIX
+
+pytestmark = pytest.mark.django_db
+
+
+@cache
+def document() -> dict:
+    output = io.StringIO()
+    call_command("spectacular", "--validate", "--fail-on-warn", "--format=openapi-json", stdout=output)
+    return json.loads(output.getvalue())
+
+
+def check(answer, method: str, path: str) -> None:
+    """Hold an answer against what the document says about this operation and status."""
+    assert answer.status_code != 500
+    responses = document()["paths"][path][method.lower()]["responses"]
+    described = responses.get(str(answer.status_code), responses["default"])
+    if answer.status_code >= 400 and str(answer.status_code) not in responses:
+        assert set(answer.json()) == {"code", "detail", "field"}
+    _validate(answer.json(), described["content"]["application/json"]["schema"])
+
+
+def test_document_is_valid_and_names_every_endpoint():
+    described = {(method.upper(), path) for path, found in document()["paths"].items() for method in found}
+    named = {
+        (method, path.replace("known", "{client_order_id}").replace("halts/1/", "halts/{id}/"))
+        for method, path, _ in MATRIX
+    }
+    assert named <= described
+    for path in document()["paths"]:
+        if path.startswith("/api/v1/"):
+            resolve(path.replace("{client_order_id}", "x").replace("{id}", "1"))
+
+
+@pytest.mark.parametrize("path", [path for method, path, _ in MATRIX if method == "GET" and "known" not in path])
+def test_lists_answer_as_the_document_says(client_of, desk, path):
+    make_rows(2)
+    answer = client_of("viewer", "auditor").get(path)
+    assert answer.status_code == 200
+    check(answer, "GET", path)
+
+
+def test_orders_answer_as_the_document_says(client_of, desk):
+    client = client_of("trader")
+    factories.OrderFactory(client_order_id="working")
+    orders, detail = "/api/v1/orders/", "/api/v1/orders/{client_order_id}/"
+    for body, status in ((LIMIT, 201), (LIMIT, 200), ({**LIMIT, "price": "1"}, 409), ({"symbol": 1}, 400)):
+        answer = client.post(orders, body, format="json")
+        assert answer.status_code == status
+        check(answer, "POST", orders)
+    answer = client.post(orders, {**LIMIT, "client_order_id": "big", "order_qty": "1001"}, format="json")
+    assert answer.status_code == 422
+    check(answer, "POST", orders)
+    check(
+        client.post(f"{orders}preview/", {**LIMIT, "client_order_id": "p"}, format="json"), "POST", f"{orders}preview/"
+    )
+    check(client.get(f"{orders}working/"), "GET", detail)
+    check(client.patch(f"{orders}working/", {"price": "182.41"}, format="json"), "PATCH", detail)
+    check(client.delete(f"{orders}{LIMIT['client_order_id']}/"), "DELETE", detail)
+
+
+def test_bodies_that_the_desk_takes_are_bodies_that_the_document_describes(desk):
+    described = document()["paths"]["/api/v1/orders/"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    _validate(LIMIT, described)
+    with pytest.raises(jsonschema.ValidationError):
+        _validate({**LIMIT, "side": "hold"}, described)
+
+
+def test_halts_answer_as_the_document_says(client_of, desk):
+    client = client_of("risk officer")
+    made = client.post("/api/v1/risk/halts/", {"reason": "r"}, format="json")
+    check(made, "POST", "/api/v1/risk/halts/")
+    check(client.delete(f"/api/v1/risk/halts/{made.json()['id']}/?reason=r"), "DELETE", "/api/v1/risk/halts/{id}/")
+
+
+def test_page_of_the_document_loads_nothing_from_elsewhere(client):
+    page = client.get("/api/docs/").content.decode()
+    assert "swagger" in page
+    for foreign in ("//cdn", "https://", "http://"):
+        assert foreign not in page
+
+
+def _validate(value, schema: dict) -> None:
+    whole = {**_as_json_schema(schema), "components": _as_json_schema(document()["components"])}
+    jsonschema.Draft202012Validator(whole, format_checker=jsonschema.FormatChecker()).validate(value)
+
+
+def _as_json_schema(node):
+    """Translate `nullable`, and allow nothing in an answer that is not described."""
+    if isinstance(node, list):
+        return [_as_json_schema(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {name: _as_json_schema(value) for name, value in node.items() if name not in ("nullable", "readOnly")}
+    if isinstance(node.get("properties"), dict) and "additionalProperties" not in node:
+        found["additionalProperties"] = False
+    return {"anyOf": [found, {"type": "null"}]} if node.get("nullable") is True else found
