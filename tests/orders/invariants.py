@@ -1,0 +1,127 @@
+"""What must hold of the desk's books at every moment, computed from the facts alone."""
+
+from collections import defaultdict
+from decimal import Decimal
+
+from orders import lifecycle
+from orders.models import Execution, Order, Position
+from orders.round_trips import fold
+from risk.models import ExposureTotal
+from tradingdesk.fields import MONEY_PLACES, fit
+from tradingdesk.fix import Side, WorkingAs
+
+
+def assert_books_balance() -> None:
+    """Assert that orders, positions, trade logs and exposure totals are what the executions and orders make them."""
+    for order in Order.objects.all():
+        _assert_order_is_its_fold(order)
+    _assert_positions_are_folds()
+    _assert_exposure_is_a_sum()
+
+
+def _assert_order_is_its_fold(order: Order) -> None:
+    fills = list(order.executions.all())
+    assert len({fill.exec_id for fill in fills}) == len(fills)
+    assert (order.cum_qty, order.avg_px) == lifecycle.totals_of(fills), order
+    assert order.status == lifecycle.status_of(order), order
+    assert (order.closed_at is not None) == (order.status in lifecycle.CLOSED), order
+    _assert_leaves(order)
+    _assert_reservation(order)
+
+
+def _assert_leaves(order: Order) -> None:
+    if order.order_qty is None:
+        return
+    overfilled = order.cum_qty > order.order_qty
+    may_trade = order.status in lifecycle.OPEN and order.working_as != WorkingAs.DONE_FOR_DAY and not overfilled
+    if may_trade:
+        assert order.cum_qty + order.leaves_qty == order.order_qty, order
+    if order.status in lifecycle.CLOSED:
+        assert order.leaves_qty == 0, order
+
+
+def _assert_reservation(order: Order) -> None:
+    """What may still trade is reserved, at least; what cannot trade is not."""
+    if order.status in lifecycle.CLOSED or order.leaves_qty == 0:
+        assert (order.reserved_qty, order.reserved_notional) == (0, 0), order
+    else:
+        assert order.leaves_qty is None or order.reserved_qty >= order.leaves_qty, order
+        assert order.reserved_notional == fit(order.reserved_qty * order.reserve_px, MONEY_PLACES), order
+
+
+def _assert_positions_are_folds() -> None:
+    books = defaultdict(list)
+    for fill in Execution.objects.all():
+        books[fill.account_id, fill.instrument_id].append(fill)
+    held = set(Position.objects.values_list("account_id", "instrument_id"))
+    assert held <= set(books)
+    for (account, instrument), fills in books.items():
+        rows = Position.objects.filter(account_id=account, instrument_id=instrument).order_by("opened_at", "id")
+        trips = fold(lifecycle.live_trades(fills))
+        assert [_row_figures(row) for row in rows] == [_trip_figures(trip) for trip in trips]
+        assert sum(row.closed_at is None for row in rows) <= 1
+
+
+def _row_figures(row: Position) -> dict:
+    log = row.trade_log
+    assert (log.opened_at, log.closed_at, log.commission) == (row.opened_at, row.closed_at, row.commission)
+    assert (log.gross_pnl, log.net_pnl) == (row.realized_pnl, row.realized_pnl - row.commission)
+    assert log.strategy == (log.order.strategy if log.order else "")
+    return {
+        "qty": row.qty,
+        "avg_px": row.avg_px,
+        "realized_pnl": row.realized_pnl,
+        "commission": row.commission,
+        "times": (row.opened_at, row.last_trade_at, row.closed_at),
+        "last_exec_id": row.last_exec_id,
+        "direction": 1 if log.direction == "long" else -1,
+        "entry": (log.entry_qty, log.entry_px),
+        "exit": (log.exit_qty, log.exit_px),
+        "order": log.order_id,
+    }
+
+
+def _trip_figures(trip) -> dict:
+    return {
+        "qty": trip.qty,
+        "avg_px": trip.avg_px,
+        "realized_pnl": trip.realized_pnl,
+        "commission": trip.commission,
+        "times": (trip.opened_at, trip.last_trade_at, trip.closed_at),
+        "last_exec_id": trip.last_exec_id,
+        "direction": trip.direction,
+        "entry": (trip.entry_qty, trip.entry_px),
+        "exit": (trip.exit_qty, trip.exit_px),
+        "order": trip.order_pk,
+    }
+
+
+def _assert_exposure_is_a_sum() -> None:
+    gross = defaultdict(Decimal)
+    for row in ExposureTotal.objects.exclude(symbol=""):
+        _assert_symbol_row(row)
+        gross[row.broker_name] += row.gross
+    for row in ExposureTotal.objects.filter(symbol="").exclude(broker_name=""):
+        assert row.gross == gross[row.broker_name], row
+
+
+def _assert_symbol_row(row: ExposureTotal) -> None:
+    entered = {side: [Decimal(0), Decimal(0)] for side in Side}
+    for order in Order.objects.filter(account_id=row.broker_name, symbol=row.symbol):
+        entered[Side(order.side)][0] += order.reserved_qty
+        entered[Side(order.side)][1] += order.reserved_notional
+    assert [row.open_buy_qty, row.open_buy_notional] == entered[Side.BUY], row
+    assert [row.open_sell_qty, row.open_sell_notional] == entered[Side.SELL], row
+    assert row.position_qty == _held(row.broker_name, row.symbol), row
+    value = row.position_qty * row.mark_px
+    worst = max(abs(value + row.open_buy_notional), abs(value - row.open_sell_notional))
+    assert row.gross == fit(worst, MONEY_PLACES), row
+
+
+def _held(broker_name: str, symbol: str) -> Decimal:
+    """The position by plain addition of what counts; the open row must say the same."""
+    fills = Execution.objects.filter(account_id=broker_name, symbol=symbol)
+    held = sum((Side(t.side).sign * t.last_qty for t in lifecycle.live_trades(fills)), Decimal(0))
+    rows = Position.objects.filter(account_id=broker_name, symbol=symbol, closed_at=None)
+    assert [row.qty for row in rows] == ([held] if held else [])
+    return held
