@@ -37,7 +37,7 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run. `port` 0 takes a free one, `speed` 0 holds the quotes still, `admin_secret` opens the tests' endpoint."""
+    """How to run: `port` 0 takes a free one, `speed` 0 holds the quotes still, a secret opens the tests' endpoint."""
 
     profile: Path
     storage: Path

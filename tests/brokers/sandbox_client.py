@@ -1,0 +1,148 @@
+"""A client for the sandbox's endpoint for tests: order faults and holds, move the market, read the record."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote, urlencode
+
+TIMEOUT_S = 10.0
+
+
+class SandboxAdminError(Exception):
+    """The sandbox refused what the test asked of it."""
+
+
+class SandboxAdmin:
+    """One sandbox's test endpoint.
+
+    Operations are the route names of the server: new_order, replace_order, cancel_order, find_order,
+    get_order, list_orders, activities, positions, account, assets, clock, data.latest_quotes and so on.
+    """
+
+    def __init__(self, url: str, secret: str):
+        self.url, self.secret = url, secret
+
+    def fault(
+        self,
+        action: str,
+        *,
+        when: str = "after",
+        operation: str | None = None,
+        account: str | None = None,
+        client_order_id: str | None = None,
+        times: int | None = 1,
+        **more: Any,
+    ) -> None:
+        """Order a fault for the next `times` requests that match: drop, delay (seconds), error (status, body),
+        duplicate, disconnect, echo; `before` or `after` the request took effect."""
+        rule = {"account": account, "operation": operation, "client_order_id": client_order_id, "times": times}
+        self._post("/faults", {"action": action, "when": when, **rule, **more})
+
+    def hold(
+        self,
+        point: str,
+        *,
+        operation: str | None = None,
+        account: str | None = None,
+        client_order_id: str | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Hold the next `times` requests that match at request_received, before_answer or after_answer."""
+        rule = {"account": account, "operation": operation, "client_order_id": client_order_id, "times": times}
+        self._post("/holds", {"point": point, **rule})
+
+    def wait_for_held(self, count: int = 1, timeout: float = 10.0) -> list[dict[str, Any]]:
+        """Wait until `count` requests are held; fail when they are not in time."""
+        held = self._get("/held", count=count, timeout=timeout, _timeout=timeout + TIMEOUT_S)
+        assert len(held) >= count, f"held: {held}, wanted {count}"
+        return held
+
+    def held(self) -> list[dict[str, Any]]:
+        """What is held now."""
+        return self._get("/held", count=0)
+
+    def release(self, held_id: int | None = None, *, drop: bool = False) -> int:
+        """Let one held request go on, or all; with `drop` its connection closes and nothing more is done."""
+        return self._post("/release", {"held_id": held_id, "drop": drop})["released"]
+
+    def clear(self) -> None:
+        """Forget all faults and holds."""
+        self._post("/clear")
+
+    def disconnect(self, account: str | None = None) -> int:
+        """Close the connections of an account, or of all."""
+        return self._post("/disconnect", {"account": account})["closed"]
+
+    def journal(self, **filters: Any) -> list[dict[str, Any]]:
+        """Lines of the journal, by kind, account, client_order_id, after."""
+        return self._get("/journal", **filters)
+
+    def requests(self, operation: str, **filters: Any) -> list[dict[str, Any]]:
+        """The requests of one operation that arrived, as the journal has them."""
+        return [line for line in self.journal(kind="request", **filters) if line["detail"]["operation"] == operation]
+
+    def record(self, account: str) -> dict[str, Any]:
+        """The venue's own record of an account: orders, executions, trades (as they stand), positions, cash."""
+        return self._get(f"/accounts/{account}")
+
+    def order(self, account: str, client_order_id: str) -> dict[str, Any]:
+        """The venue's order with this client id."""
+        return next(o for o in self.record(account)["orders"] if o["client_order_id"] == client_order_id)
+
+    def push_quote(self, symbol: str, bid_px: Any, ask_px: Any, bid_size: Any = 1000, ask_size: Any = 1000) -> None:
+        """Show a quote."""
+        values = {"bid_px": bid_px, "ask_px": ask_px, "bid_size": bid_size, "ask_size": ask_size}
+        self._post("/market/quote", {"symbol": symbol, **{k: str(v) for k, v in values.items()}})
+
+    def pause(self) -> None:
+        """Stop the replay where it is."""
+        self._post("/market/pause")
+
+    def resume(self) -> None:
+        """Let the replay go on."""
+        self._post("/market/resume")
+
+    def open_session(self) -> None:
+        """Open the market."""
+        self._post("/market/open")
+
+    def close_session(self) -> None:
+        """Close the market: day orders expire."""
+        self._post("/market/close")
+
+    def act(self, order_id: str, action: str, **more: Any) -> dict[str, Any]:
+        """cancel, reject, expire, fill (qty, px), done_for_day, suspend or resume an order unasked."""
+        return self._post(f"/orders/{order_id}/{action}", {name: str(value) for name, value in more.items()})
+
+    def fill(self, order_id: str, qty: Decimal | int | str, px: Decimal | int | str) -> dict[str, Any]:
+        """Fill an order outside the book."""
+        return self.act(order_id, "fill", qty=qty, px=px)
+
+    def bust(self, exec_id: str) -> dict[str, Any]:
+        """Take a trade back."""
+        return self._post(f"/executions/{exec_id}/bust")
+
+    def correct(self, exec_id: str, qty: Decimal | int | str, px: Decimal | int | str) -> dict[str, Any]:
+        """Correct a trade."""
+        return self._post(f"/executions/{exec_id}/correct", {"qty": str(qty), "px": str(px)})
+
+    def _get(self, path: str, *, _timeout: float = TIMEOUT_S, **query: Any) -> Any:
+        return self._call(urllib.request.Request(f"{self._at(path)}?{urlencode(query)}"), _timeout)
+
+    def _post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        return self._call(urllib.request.Request(self._at(path), json.dumps(body or {}).encode()), TIMEOUT_S)
+
+    def _at(self, path: str) -> str:
+        return f"{self.url}/sandbox{quote(path)}"
+
+    def _call(self, request: urllib.request.Request, timeout: float) -> Any:
+        request.add_header("X-Sandbox-Secret", self.secret)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            raise SandboxAdminError(f"{request.full_url}: {error.code} {error.read().decode()}") from error
