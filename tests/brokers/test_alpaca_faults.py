@@ -261,7 +261,7 @@ def test_cancel_is_taken_or_refused(broker, adapter):
     assert adapter.cancel(CANCEL) is None
     with pytest.raises(OrderRefused) as caught:
         adapter.cancel(CANCEL)
-    assert caught.value.code == "NOT_CANCELABLE"
+    assert caught.value.code == "NOT_CHANGEABLE"
     assert [(asked.method, asked.path) for asked in broker.asked] == [("DELETE", f"/v2/orders/{ORDER_ID}")] * 2
 
 
@@ -388,6 +388,15 @@ def test_fill_from_before_a_restart_is_found_in_time_by_its_predecessor(broker, 
     adapter.executions(after_id=raw_fill(9)["id"])
     assert "direction=desc&page_size=1&page_token=20251212133000009" in broker.asked[0].path
     assert "direction=asc&page_size=100&after=2025-12-12T18%3A30%3A03Z" in broker.asked[1].path
+
+
+def test_fill_that_a_reset_account_does_not_know_is_answered_with_all_there_are(broker, adapter):
+    broker.will_answer(Answer(422, {"code": 40010001, "message": "page_token is invalid"}), Answer(200, [raw_fill(1)]))
+    assert [report.exec_id for report in adapter.executions(after_id="gone")] == [raw_fill(1)["id"]]
+    assert broker.asked[1].path == "/v2/account/activities/FILL?direction=asc&page_size=100"
+    broker.will_answer(Answer(500))
+    with pytest.raises(OutcomeUnknown):
+        adapter.executions(after_id="gone")
 
 
 def test_few_instruments_are_asked_one_by_one_and_unknown_ones_left_out(broker, adapter):

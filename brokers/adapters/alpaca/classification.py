@@ -29,15 +29,15 @@ from brokers.messages import BrokerError, NotSupported, OrderRefused, OutcomeUnk
 
 DUPLICATE_CLIENT_ORDER_ID = "DUPLICATE_CLIENT_ORDER_ID"
 ORDER_REPLACED = "ORDER_REPLACED"
-NOT_CANCELABLE = "NOT_CANCELABLE"
+NOT_CHANGEABLE = "NOT_CHANGEABLE"
 NOT_FOUND = "NOT_FOUND"
 UNAUTHORIZED = "UNAUTHORIZED"
 
 # The first that matches is the reason; wordings from Alpaca's documents and from answers that people published.
 REASONS = (
     (re.compile(r"client[\s_-]?order[\s_-]?id must be unique", re.I), DUPLICATE_CLIENT_ORDER_ID),
-    (re.compile(r"already.{0,12}replaced|in .?replaced.? state", re.I), ORDER_REPLACED),
-    (re.compile(r"order is already in|not cancel+able|cannot be cancel", re.I), NOT_CANCELABLE),
+    (re.compile(r"in .?replaced.? (state|status)", re.I), ORDER_REPLACED),
+    (re.compile(r"order is already in|not cancel+able|cannot be cancel|cannot replace order in", re.I), NOT_CHANGEABLE),
     (re.compile(r"insufficient (day ?trading )?buying power", re.I), "INSUFFICIENT_BUYING_POWER"),
     (re.compile(r"insufficient (qty|quantity|balance)", re.I), "INSUFFICIENT_QUANTITY"),
     (re.compile(r"fraction", re.I), "FRACTION_REFUSED"),

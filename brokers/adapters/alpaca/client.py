@@ -122,8 +122,13 @@ class Trading(BoundedClient, TradingClient):
             query = {**query, "page_token": page[-1]["id"]}
 
     def fill_before(self, activity_id: str) -> dict | None:
-        """Read the activity that comes just before another; None where that is the first."""
-        page = rows(self.get(FILLS, {"direction": "desc", "page_size": 1, "page_token": activity_id}))
+        """Read the activity that comes just before another; None where that is the first, or unknown here."""
+        try:
+            page = rows(self.get(FILLS, {"direction": "desc", "page_size": 1, "page_token": activity_id}))
+        except APIError as failure:
+            if failure.status_code not in (400, 404, 422):
+                raise
+            return None
         return page[0] if page else None
 
     def positions(self) -> list[dict]:
