@@ -16,6 +16,7 @@ _CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./-]{0,31}")
 _BROKER_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PLAIN_TEXT = re.compile(r"[^\x00-\x1f\x7f]{0,64}")
+_NUMERAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _LARGEST = Decimal(10) ** 14
 
 _PRICE_FIELDS = ("price", "stop_px", "trail_price", "trail_percent")
@@ -82,12 +83,12 @@ def read_decimal(name: str, value: Any, *, places: int = QUANTITY_PLACES) -> Dec
     Raises:
         InvalidInput: not a number, not finite, not above zero, too large, or with more than `places` decimals.
     """
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise InvalidInput("INVALID_NUMBER", f"{name}={value!r}: give a decimal as a string", name)
     try:
-        number = Decimal(value.strip() if isinstance(value, str) else value)
-    except InvalidOperation:
-        raise InvalidInput("INVALID_NUMBER", f"{name}={str(value)[:40]!r}: give a decimal as a string", name) from None
+        number = Decimal(value) if _is_numeral(value) else None
+    except InvalidOperation:  # an exponent beyond all bounds
+        number = None
+    if number is None:
+        raise InvalidInput("INVALID_NUMBER", f"{name}={str(value)[:40]!r}: give a decimal as a string", name)
     if not number.is_finite() or number <= 0:
         raise InvalidInput("NOT_POSITIVE", f"{name}={number}: give a number above zero", name)
     if number >= _LARGEST:
@@ -95,6 +96,13 @@ def read_decimal(name: str, value: Any, *, places: int = QUANTITY_PLACES) -> Dec
     if decimal_places(number) > places:
         raise InvalidInput("TOO_PRECISE", f"{name}={number}: give at most {places} decimals", name)
     return number
+
+
+def _is_numeral(value: Any) -> bool:
+    """Tell whether it is a number as JSON writes it; Decimal itself also takes 1_000 and digits of other scripts."""
+    if isinstance(value, str):
+        return _NUMERAL.fullmatch(value) is not None
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 def _read_quantity(name: str, value: Any) -> Decimal:

@@ -94,10 +94,10 @@ class HaltSerializer(DeskSerializer):
         return row.cleared_at is None
 
 
-class HaltRequest(serializers.Serializer):
+class HaltBody(serializers.Serializer):
     """A halt as asked for; `scope_key` is the account's name or the symbol, empty for the firm."""
 
-    scope = serializers.ChoiceField(choices=Scope, default=Scope.FIRM)
+    scope = serializers.ChoiceField(choices=Scope.choices, default=Scope.FIRM)
     scope_key = serializers.CharField(default="", allow_blank=True)
     reason = serializers.CharField()
 
@@ -119,7 +119,7 @@ class HaltList(ListAPIView):
     filterset_class = HaltFilter
     seek = ("-set_at", "-id")
 
-    @extend_schema(request=HaltRequest, responses={201: HaltSerializer})
+    @extend_schema(request=HaltBody, responses={201: HaltSerializer})
     def post(self, request: Request) -> Response:
         """Stop new orders of the firm, an account or a symbol; the halt in force when there is one already."""
         texts = _texts(request, scope=Scope.FIRM, scope_key="", reason="")

@@ -4,7 +4,7 @@ SQLite keeps numerics as 8-byte floats, exact to 15 significant digits; a value 
 refused there instead of silently rounded.
 """
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -13,16 +13,18 @@ QUANTITY_PLACES = 9
 MONEY_PLACES = 6
 EXACT_DIGITS = 15
 _FIFTEEN = Context(prec=EXACT_DIGITS, rounding=ROUND_HALF_EVEN)
+# The usual context keeps 28 digits: in it, a longer number would seem to be a shorter one.
+_UNROUNDED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 def significant_digits(value: Decimal) -> int:
     """Count the digits needed to write the value down, trailing zeros aside."""
-    return len(value.normalize().as_tuple().digits)
+    return len(value.normalize(_UNROUNDED).as_tuple().digits)
 
 
 def decimal_places(value: Decimal) -> int:
     """Count the digits needed after the point."""
-    return max(0, -value.normalize().as_tuple().exponent)
+    return max(0, -value.normalize(_UNROUNDED).as_tuple().exponent)
 
 
 def fit(value: Decimal, places: int = QUANTITY_PLACES) -> Decimal:

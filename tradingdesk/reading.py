@@ -99,7 +99,7 @@ class SeekPagination(BasePagination):
             way, *place = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
             fields = [model._meta.get_field(name.lstrip("-")) for name in self.seek]
             values = [field.to_python(value) for field, value in zip(fields, place, strict=True)]
-        except (ValueError, TypeError, ValidationError) as error:
+        except (ValueError, TypeError, RecursionError, ValidationError) as error:
             raise InvalidInput("INVALID_CURSOR", "cursor: not one of this list's", "cursor") from error
         if way not in ("n", "p") or None in values:
             raise InvalidInput("INVALID_CURSOR", "cursor: not one of this list's", "cursor")

@@ -47,6 +47,7 @@ def post(client, **changes):
         ("order_qty", "0.0000000001"),
         ("order_qty", "1.0000000001"),
         ("order_qty", "1." + "0" * 40 + "1"),
+        ("order_qty", "1e-9999999"),
         ("order_qty", "ten"),
         ("order_qty", ""),
         ("order_qty", "１０"),
