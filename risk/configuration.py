@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, PlainValidator, create_model
 
 from brokers.models import BrokerAccount
-from risk.limits import APPLIES_TO, COUNTS, MAY_ONLY_WARN, SHARES, LimitValue, out_of_range, set_limits
+from risk.limits import APPLIES_TO, COUNTS, MAY_ONLY_WARN, SECONDS, SHARES, LimitValue, out_of_range, set_limits
 from risk.models import Control, Scope
 from risk.scopes import SYMBOL
 from tradingdesk.config import schema
@@ -24,12 +24,18 @@ Symbol = Annotated[
 ]
 
 
+def _what(control: Control) -> str:
+    if control in SHARES:
+        return "a number from 0 to 1"
+    if control in COUNTS:
+        return "a whole number of 0 or more"
+    return "a number of seconds above 0" if control in SECONDS else "a number of 0 or more"
+
+
 def _limit(control: Control) -> Any:
     """Annotate one control's value: a number, or a mapping of value and hard where a control may only warn."""
-    what = "a number from 0 to 1" if control in SHARES else "a number of 0 or more"
-    what = "a whole number of 0 or more" if control in COUNTS else what
     may_warn = control in MAY_ONLY_WARN
-    what += ", or a mapping of value and hard" if may_warn else ""
+    what = _what(control) + (", or a mapping of value and hard" if may_warn else "")
 
     def read(found: Any) -> tuple[Decimal, bool]:
         value, hard = found, not may_warn

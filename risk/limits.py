@@ -31,6 +31,7 @@ APPLIES_TO: dict[str, tuple[Scope, ...]] = {
 }
 SHARES = {Control.MAX_BROKER_ALLOCATION}
 COUNTS = {Control.MIN_BROKER_DIVERSIFICATION}
+SECONDS = {Control.MAX_QUOTE_AGE, Control.MAX_QUOTE_LAG}
 MAY_ONLY_WARN = {Control.MIN_BROKER_DIVERSIFICATION}
 
 
@@ -122,6 +123,8 @@ def out_of_range(control: str, value: Decimal) -> str:
         return "a number of 0 or more is needed"
     if decimal_places(value) > QUANTITY_PLACES or significant_digits(value) > EXACT_DIGITS or value >= 10**EXACT_DIGITS:
         return f"at most {EXACT_DIGITS} digits, {QUANTITY_PLACES} after the point"
+    if control in SECONDS and value == 0:
+        return "no quote is that young"
     if control in SHARES and value > 1:
         return "a share from 0 to 1 is needed"
     if control in COUNTS and value != value.to_integral_value():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,11 +32,12 @@ class Change:
     after: Any
 
     def __str__(self) -> str:
+        before, after = _in_words(self.before), _in_words(self.after)
         if self.before is None:
-            return f"+ {self.path}: {self.after}"
+            return f"+ {self.path}: {after}"
         if self.after is None:
-            return f"- {self.path}: {self.before}"
-        return f"~ {self.path}: {self.before} -> {self.after}"
+            return f"- {self.path}: {before}"
+        return f"~ {self.path}: {before} -> {after}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,10 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
         was, now = old.get(path, _ABSENT), new.get(path, _ABSENT)
         if was != now:
             yield Change(path, None if was is _ABSENT else was, None if now is _ABSENT else now)
+
+
+def _in_words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
