@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from brokers.messages import CancelRejected, ExecutionReport
@@ -21,9 +22,10 @@ from orders.replacement import as_one_order
 from risk import exposure
 from risk.models import ExposureTotal
 from tradingdesk.audit import trail
-from tradingdesk.fix import ClosedAs, ExecType, OrdStatus, RequestKind, RequestState, Side
+from tradingdesk.fix import ClosedAs, ExecType, OrdStatus, RequestKind, RequestState, Side, WorkingAs
 
-_ENDING = frozenset({ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED, ExecType.REPLACED, ExecType.DONE_FOR_DAY})
+_CHANGING = frozenset({ExecType.REPLACED, ExecType.RESTATED})
+_ENDING = _CHANGING | {ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED, ExecType.DONE_FOR_DAY}
 _ENDED = frozenset(
     {OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.REPLACED, OrdStatus.DONE_FOR_DAY}
 )
@@ -160,16 +162,18 @@ def _apply_state(account: BrokerAccount, order: Order, report: ExecutionReport, 
 
     `told_as` is the id the broker told it under, which a replacement's request keeps.
     """
-    ends = report.exec_type in _ENDING or report.status in _ENDED
-    row = exposure.lock_for_report(account.broker_name, order.symbol) if ends else None
+    row = exposure.lock_for_report(account.broker_name, order.symbol) if _may_move_exposure(order, report) else None
     order = Order.objects.select_for_update().get(pk=order.pk)
     before = _state(order)
     request = _accept_request(order, report, told_as=told_as)
+    if report.exec_type in _CHANGING and _is_superseded(order, report):
+        return
     _note_acknowledgement(order, report, request)
     order.apply(report)
     if report.exec_type == ExecType.REPLACED:
         _take_over_replacement(order, report, told_as)
     if row is not None:
+        _forget_replace(order)
         _settle_reservation(order, row)
     if report.text:
         order.text = report.text
@@ -178,6 +182,19 @@ def _apply_state(account: BrokerAccount, order: Order, report: ExecutionReport, 
     order.save()
     _store_message(account, order, report, report.exec_type)
     _record(_AUDIT_KINDS[report.exec_type], order, before, report.text)
+
+
+def _may_move_exposure(order: Order, report: ExecutionReport) -> bool:
+    """Tell whether the report may end the order, change its size, or let it work again after its day was done."""
+    day_was_done = order.working_as == WorkingAs.DONE_FOR_DAY
+    return report.exec_type in _ENDING or report.status in _ENDED or day_was_done
+
+
+def _is_superseded(order: Order, report: ExecutionReport) -> bool:
+    """Tell whether this change of the order's values was told before, or a later one was."""
+    told = order.messages.filter(kind__in=_CHANGING)
+    again = Q(transact_time=report.transact_time, client_order_id=report.client_order_id)
+    return told.filter(again | Q(transact_time__gt=report.transact_time)).exists()
 
 
 def _apply_trade(account: BrokerAccount, order: Order, report: ExecutionReport) -> Execution | None:
@@ -271,7 +288,9 @@ def _refuse_request(order: Order, rejected: CancelRejected) -> None:
 
 def _forget_replace(order: Order) -> None:
     """With no replace on its way any more, the reservation goes back to the order's own size."""
-    if order.order_qty is not None and not order.requests.unanswered().filter(kind=RequestKind.REPLACE).exists():
+    if order.order_qty is None or order.working_as == WorkingAs.PENDING_REPLACE:
+        return
+    if not order.requests.unanswered().filter(kind=RequestKind.REPLACE).exists():
         order.reserve_total_qty = order.order_qty
 
 
@@ -321,6 +340,7 @@ def _state(order: Order) -> Mapping[str, Any]:
         "closed_as",
         "price",
         "stop_px",
+        "trail_price",
     )
     return {name: getattr(order, name) for name in names}
 
