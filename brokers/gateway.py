@@ -36,10 +36,13 @@ from brokers.messages import (
     ReplaceOrder,
     TryLater,
 )
-from brokers.registry import adapter_class
-from brokers.secrets import resolve
+from brokers.registry import UnknownAdapter, adapter_class
+from brokers.secrets import MissingSecret, resolve
 
 logger = logging.getLogger(__name__)
+
+NOT_CONFIGURED = "NOT_CONFIGURED"
+UNTIL_CONFIGURED = 5.0
 
 
 class Account(Protocol):
@@ -140,13 +143,16 @@ class Gateway:
         return answer
 
     def _record(self, operation: str, began: float, error: BrokerError | None = None) -> None:
-        """Note the call. A note that cannot be written must not cost the broker's answer."""
         seconds, ok = time.perf_counter() - began, error is None or is_healthy(error)
-        text = error.text if error else ""
-        try:
-            health.record(self.broker_name, operation=operation, ok=ok, seconds=seconds, error=text)
-        except Exception:
-            logger.exception("health of %s could not be recorded", self.broker_name)
+        _note(self.broker_name, operation, ok=ok, seconds=seconds, error=error.text if error else "")
+
+
+def _note(broker_name: str, operation: str, *, ok: bool, seconds: float, error: str) -> None:
+    """Note a call. A note that cannot be written must not cost the broker's answer."""
+    try:
+        health.record(broker_name, operation=operation, ok=ok, seconds=seconds, error=error)
+    except Exception:
+        logger.exception("health of %s could not be recorded", broker_name)
 
 
 def is_healthy(error: BrokerError) -> bool:
@@ -162,10 +168,18 @@ def gateway_for(account: Account) -> Gateway:
     """Give this process's gateway to an account, made at the first call and again when its settings have changed.
 
     Raises:
-        MissingSecret: a setting refers to a name that the environment does not have.
-        UnknownAdapter: there is no adapter of that name.
-        ValueError: the adapter finds its settings wrong.
+        TryLater: the account cannot be reached as it is configured (a missing secret, wrong settings, an unknown
+            adapter): nothing was sent, and putting the configuration right is enough. `code` is NOT_CONFIGURED.
     """
+    try:
+        return _gateway_for(account)
+    except (MissingSecret, UnknownAdapter, ValueError) as error:
+        text = f"{account.broker_name} is not configured: {error}"
+        _note(account.broker_name, "connect", ok=False, seconds=0.0, error=text)
+        raise TryLater(text, retry_after=UNTIL_CONFIGURED, code=NOT_CONFIGURED) from error
+
+
+def _gateway_for(account: Account) -> Gateway:
     settings = resolve(account.settings) | {"paper_trading": account.paper_trading}
     fingerprint = _fingerprint(account.adapter, settings)
     with _lock:

@@ -10,7 +10,6 @@ from brokers import gateway, health
 from brokers.adapters.alpaca.adapter import Adapter
 from brokers.gateway import close_gateways, gateway_for
 from brokers.messages import NotSupported, OrderRefused, OutcomeUnknown, TryLater
-from brokers.secrets import MissingSecret
 from tests.brokers.alpaca_samples import ORDER_ID, market_order, new_order, raw_order
 from tests.brokers.scripted_broker import Answer, scripted_broker
 
@@ -62,10 +61,30 @@ def test_changed_settings_give_a_new_gateway_and_another_account_has_its_own(acc
     assert gateway_for(account) is not before
 
 
-def test_missing_secret_makes_no_gateway(account, monkeypatch):
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"adapter": "alpcaa"}, "no broker adapter is called 'alpcaa'"),
+        ({"settings": {"api_key": "a-key", "secret_key": "${DESK_TEST_ABSENT}"}}, "secret_key: set DESK_TEST_ABSENT"),
+        ({"settings": {"api_key": "a-key"}}, "secret_key: set it"),
+        ({"settings": {"api_key": "a-key", "secret_key": "b", "base_url": "nonsense"}}, "base_url: give a URL"),
+    ],
+)
+def test_account_that_is_not_configured_is_for_later_and_unhealthy(account, recorded, changes, text):
+    with pytest.raises(TryLater, match=text) as caught:
+        gateway_for(SimpleNamespace(**{**vars(account), **changes}))
+    assert caught.value.code == "NOT_CONFIGURED"
+    assert [(name, facts["operation"], facts["ok"]) for name, facts in recorded] == [
+        ("alpaca_margin", "connect", False)
+    ]
+
+
+def test_account_works_as_soon_as_its_secret_is_there(account, monkeypatch):
     monkeypatch.delenv("DESK_TEST_SECRET")
-    with pytest.raises(MissingSecret, match="secret_key"):
+    with pytest.raises(TryLater):
         gateway_for(account)
+    monkeypatch.setenv("DESK_TEST_SECRET", "a-secret")
+    assert gateway_for(account).adapter.settings["secret_key"] == "a-secret"
 
 
 def test_account_says_whether_it_is_paper_whatever_the_settings_say(account):
