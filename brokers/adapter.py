@@ -55,7 +55,7 @@ class Capabilities:
     notional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})
 
     def objection(self, order: NewOrder) -> str:
-        """Say why this order cannot be put to the broker; "" when it can. Pure, so routing may ask it too."""
+        """Say why this order cannot be put to the broker; "" when it can. Pure."""
         found = (
             (order.ord_type not in self.ord_types, f"ord_type={order.ord_type}"),
             (order.time_in_force not in self.time_in_force, f"time_in_force={order.time_in_force}"),
