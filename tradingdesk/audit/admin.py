@@ -15,8 +15,17 @@ from tradingdesk.backoffice.lists import DayRangeFilter, distinct_values, value_
 class AuditEventAdmin(AppendOnlyAdmin):
     """Everything that happened: who, what, when, where, and how it was before."""
 
-    list_display = ("when", "kind", "actor", "broker_name", "symbol", "order", "entity_key", "reason_in_short")
-    list_display_links = ("when", "kind")
+    list_display = (
+        shown.column("happened_at", "time (UTC)", show=shown.stamp),
+        "kind",
+        "actor",
+        "broker_name",
+        "symbol",
+        "order",
+        "entity_key",
+        "reason_in_short",
+    )
+    list_display_links = ("kind",)
     list_filter = (
         value_filter("broker_name", "broker"),
         value_filter("actor", "actor"),
@@ -49,8 +58,6 @@ class AuditEventAdmin(AppendOnlyAdmin):
             | Q(symbol=term.upper())
             | Q(entity__in=distinct_values(AuditEvent, "entity"), entity_key=term)
         )
-
-    when = shown.column("happened_at", "time (UTC)", show=shown.stamp)
 
     @admin.display(description="order")
     def order(self, event: AuditEvent) -> str:

@@ -1,0 +1,141 @@
+"""Accounts, their health, what they list and at which prices. All of it is written by the desk itself."""
+
+from django.contrib import admin
+from django.db.models import Q
+from unfold.decorators import display
+
+from brokers.models import AccountHealth, BrokerAccount, Instrument, Listing, Quote
+from tradingdesk.backoffice import shown
+from tradingdesk.backoffice.admins import ReadOnlyAdmin
+
+STATUS_LABELS = {"active": "success", "blocked": "danger", "unknown": "warning"}
+
+
+@admin.register(BrokerAccount)
+class BrokerAccountAdmin(ReadOnlyAdmin):
+    """Accounts and their figures, as the broker last gave them."""
+
+    note = "Accounts are configured in config/desk.yaml: enable, disable and set allocation there, then load_config."
+    list_display = (
+        "broker_name",
+        "adapter",
+        "enabled",
+        "paper_trading",
+        "status_label",
+        "health_label",
+        shown.column("allocation_percent", "allocation target", show=shown.share),
+        shown.column("portfolio_value", show=shown.money),
+        shown.column("equity", show=shown.money),
+        shown.column("cash", show=shown.money),
+        shown.column("buying_power", show=shown.money),
+        "currency",
+        shown.column("last_updated", "as of (UTC)", show=shown.stamp),
+    )
+    list_filter = ("enabled", "adapter", "status")
+    list_select_related = ("health",)
+    search_fields = ("broker_name", "account_id")
+    sortable_by = ("broker_name",)
+
+    @display(description="status", label=STATUS_LABELS)
+    def status_label(self, account: BrokerAccount) -> str:
+        return account.status
+
+    @display(description="connection", label={"healthy": "success", "down": "danger"})
+    def health_label(self, account: BrokerAccount) -> str:
+        health = getattr(account, "health", None)
+        return "" if health is None else "healthy" if health.healthy else "down"
+
+
+@admin.register(AccountHealth)
+class AccountHealthAdmin(ReadOnlyAdmin):
+    """How each connection has done lately."""
+
+    list_display = (
+        "account",
+        "healthy",
+        "consecutive_failures",
+        "latency_ms",
+        shown.column("last_ok_at", "last answer (UTC)", show=shown.stamp),
+        shown.column("last_error_at", "last error (UTC)", show=shown.stamp),
+        "error_in_short",
+    )
+    list_filter = ("healthy",)
+    list_select_related = ("account",)
+    sortable_by = ()
+
+    @admin.display(description="last error")
+    def error_in_short(self, health: AccountHealth) -> str:
+        return health.last_error[:120]
+
+
+@admin.register(Instrument)
+class InstrumentAdmin(ReadOnlyAdmin):
+    """What the desk knows how to trade."""
+
+    list_display = ("symbol", "name", "asset_class", "currency")
+    list_filter = ("asset_class", "currency")
+    search_fields = ("symbol", "name")
+    search_help_text = "Symbol or name"
+    sortable_by = ("symbol",)
+
+
+@admin.register(Listing)
+class ListingAdmin(ReadOnlyAdmin):
+    """Instruments as each account may trade them."""
+
+    list_display = (
+        "account",
+        "instrument",
+        "broker_symbol",
+        "exchange",
+        "tradable",
+        "fractionable",
+        "shortable",
+        "marginable",
+        shown.column("price_increment", "tick", show=shown.number),
+        shown.column("min_order_qty", "least quantity", show=shown.number),
+    )
+    list_display_links = ("instrument",)
+    list_filter = ("account", "tradable", "fractionable", "shortable")
+    list_select_related = ("account", "instrument")
+    search_fields = ("broker_symbol", "instrument__symbol")
+    search_help_text = "Symbol"
+    ordering = ("pk",)
+    sortable_by = ()
+
+    def search_by(self, term: str) -> Q:
+        return Q(instrument__in=Instrument.objects.filter(symbol__startswith=term.upper()))
+
+
+@admin.register(Quote)
+class QuoteAdmin(ReadOnlyAdmin):
+    """The latest best bid and offer of each listing that anybody wanted."""
+
+    list_display = (
+        "symbol",
+        "broker",
+        shown.column("bid_px", "bid", show=shown.number),
+        shown.column("bid_size", "size", show=shown.number),
+        shown.column("ask_px", "ask", show=shown.number),
+        shown.column("ask_size", "size", show=shown.number),
+        "feed",
+        shown.column("quote_time", "quoted (UTC)", show=shown.stamp),
+        shown.column("received_at", "confirmed (UTC)", show=shown.stamp),
+    )
+    list_filter = ("listing__account",)
+    list_select_related = ("listing__instrument",)
+    search_fields = ("listing__broker_symbol",)
+    search_help_text = "Symbol"
+    ordering = ("pk",)
+    sortable_by = ()
+
+    def search_by(self, term: str) -> Q:
+        return Q(listing__instrument__in=Instrument.objects.filter(symbol__startswith=term.upper()))
+
+    @admin.display(description="symbol")
+    def symbol(self, quote: Quote) -> str:
+        return quote.listing.instrument.symbol
+
+    @admin.display(description="broker")
+    def broker(self, quote: Quote) -> str:
+        return quote.listing.account_id

@@ -1,0 +1,19 @@
+"""The orders app's pages in the back office, one subject a module."""
+
+from orders.admin.blotter import OrderAdmin
+from orders.admin.decisions import RiskDecisionAdmin, RoutingDecisionAdmin
+from orders.admin.executions import BrokerMessageAdmin, ExecutionAdmin
+from orders.admin.positions import PositionAdmin, TradeLogAdmin
+from orders.admin.requests import DeskStateAdmin, OrderRequestAdmin
+
+__all__ = [
+    "BrokerMessageAdmin",
+    "DeskStateAdmin",
+    "ExecutionAdmin",
+    "OrderAdmin",
+    "OrderRequestAdmin",
+    "PositionAdmin",
+    "RiskDecisionAdmin",
+    "RoutingDecisionAdmin",
+    "TradeLogAdmin",
+]

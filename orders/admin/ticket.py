@@ -1,0 +1,117 @@
+"""The order ticket: what people type, the preview, and the way into intake. It never saves an order itself."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+
+from brokers.models import BrokerAccount
+from orders.ids import new_client_order_id
+from orders.intake import Submission, preview_order, submit_order
+from orders.models import Order
+from orders.ticket import OrderTicket, parse_ticket
+from tradingdesk.backoffice.forms import ChoiceField, SwitchField, TextField, add_desk_error, carry_out
+from tradingdesk.errors import Conflict, DeskError
+from tradingdesk.fix import OrdStatus, OrdType, Side, TimeInForce
+
+TEMPLATE = "admin/orders/order/ticket.html"
+
+
+class TicketForm(forms.Form):
+    """The body of an order. Values are passed on as typed: `parse_ticket` is the one judge of them."""
+
+    client_order_id = forms.CharField(max_length=48, widget=forms.HiddenInput)
+    symbol = TextField(placeholder="IBM")
+    side = ChoiceField(choices=Side.choices, empty="Buy or sell?")
+    order_qty = TextField(required=False, label="Quantity", placeholder="units")
+    notional = TextField(required=False, label="or amount", placeholder="in the instrument's currency")
+    ord_type = ChoiceField(choices=OrdType.choices, label="Type", initial=OrdType.MARKET)
+    price = TextField(required=False, label="Limit price")
+    stop_px = TextField(required=False, label="Stop price")
+    trail_price = TextField(required=False, label="Trail by price")
+    trail_percent = TextField(required=False, label="or per cent")
+    time_in_force = ChoiceField(choices=TimeInForce.choices, initial=TimeInForce.DAY)
+    broker_name = ChoiceField(choices=(), required=False, label="Broker")
+    strategy = TextField(required=False)
+    extended_hours = SwitchField()
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        enabled = BrokerAccount.objects.filter(enabled=True).values_list("pk", flat=True)
+        self.fields["broker_name"].choices = [("", "the router chooses"), *((name, name) for name in enabled)]
+
+    def body(self) -> dict:
+        """The order body, with what was left empty left out."""
+        return {name: value for name, value in self.cleaned_data.items() if value not in ("", None, False)}
+
+
+def ticket_view(model_admin, request: HttpRequest) -> HttpResponse:
+    """Show an empty ticket; preview or submit a filled one."""
+    received_at = timezone.now()
+    if request.method != "POST":
+        return _render(model_admin, request, TicketForm(initial={"client_order_id": new_client_order_id()}))
+    form = TicketForm(request.POST)
+    ticket = carry_out(form, lambda: parse_ticket(form.body())) if form.is_valid() else None
+    if ticket is None:
+        return _render(model_admin, request, form)
+    if "_submit" not in request.POST:
+        preview = carry_out(form, lambda: preview_order(ticket=ticket))
+        return _render(model_admin, request, form, preview=preview)
+    return _submit(model_admin, request, form, ticket, received_at)
+
+
+def _submit(model_admin, request: HttpRequest, form: TicketForm, ticket: OrderTicket, received_at) -> HttpResponse:
+    try:
+        submission = submit_order(
+            ticket=ticket,
+            actor=request.user.get_username(),
+            user=request.user,
+            source=Order.Source.ADMIN,
+            received_at=received_at,
+        )
+    except Conflict:
+        earlier = Order.objects.filter(client_order_id=ticket.client_order_id).first()
+        return _render(model_admin, request, _renewed(request), earlier=earlier)
+    except DeskError as error:
+        add_desk_error(form, error)
+        return _render(model_admin, request, form)
+    if submission.order.status == OrdStatus.DENIED:
+        return _denied(model_admin, request, submission.order)
+    return _accepted(model_admin, request, submission)
+
+
+def _accepted(model_admin, request: HttpRequest, submission: Submission) -> HttpResponse:
+    order = submission.order
+    if submission.created:
+        where = f"goes to {order.account_id}" if order.account_id else "waits for routing"
+        model_admin.message_user(request, f"Order {order} was accepted and {where}.", messages.SUCCESS)
+    else:
+        model_admin.message_user(
+            request, f"This ticket had been submitted before; {order} is its one order.", messages.INFO
+        )
+    return redirect("admin:orders_order_change", order.pk)
+
+
+def _denied(model_admin, request: HttpRequest, order: Order) -> HttpResponse:
+    """Show the ticket again with the denials at their fields; sent again it is a new order."""
+    form = _renewed(request)
+    for denial in order.denials:
+        if denial["field"] in form.fields and not form.fields[denial["field"]].widget.is_hidden:
+            form.add_error(denial["field"], f"{denial['detail']} ({denial['code']})")
+    return _render(model_admin, request, form, denied=order)
+
+
+def _renewed(request: HttpRequest) -> TicketForm:
+    """The ticket as typed, under a new id."""
+    data = request.POST.copy()
+    data["client_order_id"] = new_client_order_id()
+    form = TicketForm(data)
+    form.is_valid()
+    return form
+
+
+def _render(model_admin, request: HttpRequest, form: TicketForm, **context) -> HttpResponse:
+    return model_admin.page(request, TEMPLATE, title="New order", form=form, **context)

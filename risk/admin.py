@@ -1,0 +1,162 @@
+"""Limits, halts and exposure. Limits and halts change through their stage functions, with a reason."""
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from unfold.decorators import display
+
+from risk.forms import HaltForm, LimitForm, RemoveLimitForm
+from risk.halts import halt, resume
+from risk.limits import LimitValue, set_limits
+from risk.models import ExposureTotal, Halt, Limit
+from tradingdesk.backoffice import shown
+from tradingdesk.backoffice.admins import ReadOnlyAdmin
+from tradingdesk.backoffice.forms import ReasonForm, carry_out
+from tradingdesk.backoffice.lists import DayRangeFilter
+
+WHERE = ("scope", "scope_key")
+
+
+@admin.register(Limit)
+class LimitAdmin(ReadOnlyAdmin):
+    """Limits in force; setting, changing and removing one asks for a reason and is in the trail."""
+
+    list_display = (
+        "control",
+        *WHERE,
+        shown.column("value", show=shown.number),
+        "hard",
+        "set_by",
+        shown.column("set_at", "set (UTC)", show=shown.stamp),
+        "reason",
+    )
+    list_filter = ("control", "scope")
+    search_fields = ("scope_key",)
+    sortable_by = ()
+
+    def has_add_permission(self, request) -> bool:
+        return self.may(request, "add")
+
+    def get_urls(self):
+        remove = self.admin_site.admin_view(self.remove_view)
+        return [path("<path:object_id>/remove/", remove, name="risk_limit_remove"), *super().get_urls()]
+
+    def add_view(self, request, form_url="", extra_context=None) -> HttpResponse:
+        if not self.may(request, "add"):
+            raise PermissionDenied
+        return self._ask(request, LimitForm(request.POST or None), title="Set a limit")
+
+    def change_view(self, request, object_id, form_url="", extra_context=None) -> HttpResponse:
+        limit = self.viewed(request, object_id)
+        if limit is None or not self.may(request, "change"):
+            return super().change_view(request, object_id, form_url, extra_context)
+        form = LimitForm(request.POST or None, of=limit)
+        remove = reverse("admin:risk_limit_remove", args=[limit.pk]) if self.may(request, "change") else ""
+        return self._ask(request, form, title=f"Change {limit}", of=limit, remove=remove)
+
+    def remove_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take one limit away."""
+        limit = self.viewed(request, object_id)
+        if limit is None:
+            return redirect("admin:risk_limit_changelist")
+        if not self.may(request, "change"):
+            raise PermissionDenied
+        return self._ask(request, RemoveLimitForm(request.POST or None), title=f"Remove {limit}", of=limit)
+
+    def _ask(self, request, form, *, title: str, of: Limit | None = None, remove: str = "") -> HttpResponse:
+        if request.method == "POST" and form.is_valid():
+            value = form.limit_value(of)
+            done = carry_out(form, lambda: self._set(request, value, form.cleaned_data["reason"]))
+            if done is not None:
+                self.message_user(request, f"{value.control}: done. The gate applies it from the next order on.")
+                return redirect("admin:risk_limit_changelist")
+        back = reverse("admin:risk_limit_changelist")
+        context = {
+            "form": form,
+            "button": title.split()[0],
+            "back": back,
+            "danger_url": remove,
+            "danger": "Remove this limit",
+        }
+        return self.page(request, "admin/desk/form.html", title=title, **context)
+
+    def _set(self, request: HttpRequest, value: LimitValue, reason: str) -> list[Limit]:
+        return set_limits([value], actor=request.user.get_username(), reason=reason)
+
+
+@admin.register(Halt)
+class HaltAdmin(ReadOnlyAdmin):
+    """Stops of trading, the latest first; resuming has its own permission."""
+
+    list_display = (
+        shown.column("set_at", "set (UTC)", show=shown.stamp),
+        "state",
+        *WHERE,
+        "reason",
+        "set_by",
+        shown.column("cleared_at", "cleared (UTC)", show=shown.stamp),
+        "cleared_by",
+        "clear_reason",
+    )
+    list_filter = ("scope", ("set_at", DayRangeFilter))
+    search_fields = ("scope_key",)
+    sortable_by = ()
+
+    @display(description="state", label={"in force": "danger", "cleared": "success"})
+    def state(self, row: Halt) -> str:
+        return "cleared" if row.cleared_at else "in force"
+
+    def has_add_permission(self, request) -> bool:
+        return self.may(request, "add")
+
+    def add_view(self, request, form_url="", extra_context=None) -> HttpResponse:
+        if not self.may(request, "add"):
+            raise PermissionDenied
+        form = HaltForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            made = carry_out(form, lambda: halt(**form.cleaned_data, actor=request.user.get_username()))
+            if made is not None:
+                self.message_user(request, f"Trading is halted: {made}")
+                return redirect("admin:risk_halt_changelist")
+        lead = "New orders are denied from the next one on; cancels still go through."
+        return self._page(request, form, title="Halt trading", button="Halt trading", lead=lead)
+
+    def change_view(self, request, object_id, form_url="", extra_context=None) -> HttpResponse:
+        row = self.viewed(request, object_id)
+        if row is None or row.cleared_at or not self.may(request, "clear"):
+            return super().change_view(request, object_id, form_url, extra_context)
+        form = ReasonForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            cleared = carry_out(form, lambda: resume(halt=row, **form.cleaned_data, actor=request.user.get_username()))
+            if cleared is not None:
+                self.message_user(request, f"Trading goes on: {cleared.scope} {cleared.scope_key}")
+                return redirect("admin:risk_halt_changelist")
+        lead = f"{row} – set by {row.set_by} at {shown.stamp(row.set_at)} UTC"
+        return self._page(request, form, title="Resume trading", button="Resume trading", lead=lead)
+
+    def _page(self, request: HttpRequest, form, **context) -> HttpResponse:
+        context |= {"form": form, "back": reverse("admin:risk_halt_changelist")}
+        return self.page(request, "admin/desk/form.html", **context)
+
+
+@admin.register(ExposureTotal)
+class ExposureTotalAdmin(ReadOnlyAdmin):
+    """What is held and entered, by account and symbol."""
+
+    list_display = (
+        "key",
+        "broker_name",
+        "symbol",
+        shown.column("position_qty", "held", show=shown.number),
+        shown.column("open_buy_qty", "open buys", show=shown.number),
+        shown.column("open_sell_qty", "open sells", show=shown.number),
+        shown.column("open_buy_notional", "buys’ value", show=shown.money),
+        shown.column("open_sell_notional", "sells’ value", show=shown.money),
+        shown.column("mark_px", "mark", show=shown.number),
+        shown.column("gross", show=shown.money),
+        shown.column("updated_at", "updated (UTC)", show=shown.stamp),
+    )
+    search_fields = ("symbol", "broker_name")
+    sortable_by = ()

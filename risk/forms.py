@@ -1,0 +1,53 @@
+"""What people type to change limits and to halt trading."""
+
+from django import forms
+
+from risk.limits import LimitValue
+from risk.models import Control, Limit, Scope
+from tradingdesk.backoffice.forms import ChoiceField, ReasonForm, SwitchField, TextField
+
+
+class ScopedForm(ReasonForm):
+    """What a limit or halt is about."""
+
+    scope = ChoiceField(choices=Scope.choices, initial=Scope.FIRM)
+    scope_key = TextField(required=False, label="Account or symbol", help_text="empty for the firm", max_length=64)
+
+    field_order = ("control", "scope", "scope_key", "value", "hard", "reason")
+
+
+class HaltForm(ScopedForm):
+    """A stop of trading."""
+
+
+class LimitForm(ScopedForm):
+    """One limit; of an existing one only value, severity and reason can be given."""
+
+    control = ChoiceField(choices=Control.choices)
+    value = forms.DecimalField(
+        max_digits=24,
+        decimal_places=9,
+        widget=TextField(placeholder="amount, quantity, share (0 to 1) or seconds").widget,
+    )
+    hard = SwitchField(initial=True, help_text="refuses; otherwise it only warns")
+
+    def __init__(self, *args, of: Limit | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        if of is None:
+            return
+        for name in ("control", "scope", "scope_key"):
+            self.fields[name].initial, self.fields[name].disabled = getattr(of, name), True
+        self.fields["value"].initial, self.fields["hard"].initial = f"{of.value.normalize():f}", of.hard
+
+    def limit_value(self, of: Limit | None) -> LimitValue:
+        """What the stage function takes."""
+        given = {name: value for name, value in self.cleaned_data.items() if name != "reason"}
+        return LimitValue(**given)
+
+
+class RemoveLimitForm(ReasonForm):
+    """Why a limit is taken away."""
+
+    def limit_value(self, of: Limit) -> LimitValue:
+        """What the stage function takes: no value."""
+        return LimitValue(of.control, None, of.scope, of.scope_key)

@@ -1,0 +1,41 @@
+"""Template words of the back office."""
+
+from typing import Any
+
+from django import template
+
+from tradingdesk.backoffice import shown
+
+register = template.Library()
+
+for _name in ("number", "money", "share", "stamp"):
+    register.filter(_name, getattr(shown, _name))
+register.filter("as_json", shown.as_json)
+
+_MISSING = object()
+
+
+@register.inclusion_tag("admin/desk/json.html")
+def raw(value: Any, label: str = "raw") -> dict:
+    """Show a JSON value that opens at a click."""
+    return {"text": shown.as_json(value) if value else "", "label": label}
+
+
+@register.inclusion_tag("admin/desk/comparison.html")
+def comparison(before: Any, after: Any) -> dict:
+    """Show two versions of a thing side by side, each changed line marked."""
+    if not (isinstance(before, dict | None) and isinstance(after, dict | None)):
+        before, after = {"": before}, {"": after}
+    names = list(dict.fromkeys([*(before or {}), *(after or {})]))
+    return {"rows": [_line(name, before or {}, after or {}) for name in names], "has_before": bool(before)}
+
+
+def _line(name: str, before: dict, after: dict) -> dict:
+    was, now = before.get(name, _MISSING), after.get(name, _MISSING)
+    return {"name": name, "before": _cell(was), "after": _cell(now), "changed": bool(before) and was != now}
+
+
+def _cell(value: Any) -> str:
+    if value is _MISSING:
+        return ""
+    return value if isinstance(value, str) else shown.as_json(value)
