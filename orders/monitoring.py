@@ -8,18 +8,17 @@ from django.utils import timezone
 from prometheus_client.core import Metric
 
 from orders.models import Order, OrderRequest
-from tradingdesk.fix import RequestState
 from tradingdesk.health import Check, gauge
 
-# The sweeper looks every few seconds for requests that no worker took; one that is due this long is stuck.
+# The sweeper looks every few seconds for what no worker took; what has waited this long is stuck.
 STUCK_AFTER = timedelta(seconds=30)
 RECENTLY = timedelta(seconds=60)
 
 
 def requests_flow() -> Check:
-    """Pass while no request waits for a worker longer than the sweeper would let it."""
+    """Pass while nothing waits for a worker longer than the sweeper would let it."""
     lag = _lag_seconds()
-    return Check(lag < STUCK_AFTER.total_seconds(), {"oldest_due_seconds": round(lag, 1)})
+    return Check(lag < STUCK_AFTER.total_seconds(), {"oldest_waiting_seconds": round(lag, 1)})
 
 
 def gauges() -> Iterator[Metric]:
@@ -37,12 +36,14 @@ def gauges() -> Iterator[Metric]:
     yield gauge(
         "desk_requests_unanswered", "Requests that no broker has answered", labels, waiting.annotate(Count("id"))
     )
-    yield gauge("desk_requests_lag_seconds", "Age of the oldest request that no worker took", [], [(_lag_seconds(),)])
+    yield gauge(
+        "desk_requests_lag_seconds", "Age of the oldest request or order that no worker took", [], [(_lag_seconds(),)]
+    )
 
 
 def _lag_seconds() -> float:
+    """Age of the oldest request that is due, or deferred order that nobody routed."""
     now = timezone.now()
-    oldest = (
-        OrderRequest.objects.due(now).filter(state=RequestState.QUEUED).aggregate(Min("queued_at"))["queued_at__min"]
-    )
-    return max((now - oldest).total_seconds(), 0) if oldest else 0.0
+    due = OrderRequest.objects.due(now).aggregate(oldest=Min("queued_at"))["oldest"]
+    unrouted = Order.objects.in_flight().filter(account=None).aggregate(oldest=Min("created_at"))["oldest"]
+    return max(((now - since).total_seconds() for since in (due, unrouted) if since), default=0.0)

@@ -64,6 +64,13 @@ def test_not_ready_when_a_request_waits_too_long_for_its_worker(client):
 
 
 @pytest.mark.django_db
+def test_not_ready_when_a_deferred_order_is_never_routed(client):
+    healthy()
+    factories.OrderFactory(status="pending", account=None, created_at=timezone.now() - timedelta(minutes=5))
+    assert client.get("/readyz").json()["checks"]["workers"]["ok"] is False
+
+
+@pytest.mark.django_db
 def test_check_that_breaks_means_not_ready_and_keeps_its_reason_to_the_log(client, settings, caplog):
     settings.READINESS_CHECKS = {"database": "tests.api.test_health.broken"}
     answer = client.get("/readyz")
@@ -105,4 +112,4 @@ def test_metrics_cost_the_same_however_many_orders_there_are(client):
     factories.OrderFactory.create_batch(5)
     with CaptureQueriesContext(connection) as many:
         client.get("/metrics")
-    assert len(few) == len(many) == 7
+    assert len(few) == len(many) == 8
