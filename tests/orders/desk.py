@@ -19,7 +19,7 @@ LIMIT_BUY = {"symbol": "IBM", "side": "buy", "order_qty": "100", "ord_type": "li
 
 
 def roomy_desk(*broker_names: str) -> list[BrokerAccount]:
-    """A desk whose limits are out of the way of orders of some ten thousand shares."""
+    """A desk whose limits, also those on a quote's age, are out of the way of orders of some ten thousand shares."""
     accounts = trading_desk(*broker_names)
     BrokerAccount.objects.update(portfolio_value=10**9, equity=10**9, cash=10**9, buying_power=10**9)
     values = [
@@ -27,6 +27,8 @@ def roomy_desk(*broker_names: str) -> list[BrokerAccount]:
         LimitValue(Control.MAX_ORDER_NOTIONAL, Decimal(10**9)),
         LimitValue(Control.PORTFOLIO_RISK_LIMIT, Decimal(10**9)),
         LimitValue(Control.MAX_BROKER_ALLOCATION, Decimal(1)),
+        LimitValue(Control.MAX_QUOTE_AGE, Decimal(86_400)),
+        LimitValue(Control.MAX_QUOTE_LAG, Decimal(86_400)),
     ]
     set_limits(values, actor="system:config", reason="room for tests")
     return accounts
