@@ -50,6 +50,7 @@ class AccountProfile(BaseModel):
     fee_min: Decimal = Field(default=Decimal(0), ge=0)
     latency_ms: float = Field(default=0, ge=0, le=60_000)
     ack_delay_ms: float = Field(default=0, ge=0, le=60_000)
+    cancel_delay_ms: float = Field(default=0, ge=0, le=60_000)
     market_fill_delay_ms: float = Field(default=0, ge=0, le=60_000)
     partial_fill_probability: float = Probability
     rate_limit_per_minute: int = Field(default=200, ge=1)
@@ -67,6 +68,7 @@ class AccountProfile(BaseModel):
             fee_min=self.fee_min,
             partial_fill_probability=self.partial_fill_probability,
             ack_delay_s=self.ack_delay_ms / 1000,
+            cancel_delay_s=self.cancel_delay_ms / 1000,
             market_fill_delay_s=self.market_fill_delay_ms / 1000,
             seed=self.seed,
         )

@@ -204,6 +204,7 @@ def _fill(engine: Engine, order: Order, now: datetime, body: Mapping[str, Any]) 
 
 ORDER_ACTIONS: dict[str, Callable[[Engine, Order, datetime, Mapping[str, Any]], None]] = {
     "cancel": lambda engine, order, now, body: engine.cancel_unasked(order, now, body.get("text", "")),
+    "refuse_cancel": lambda engine, order, now, body: engine.refuse_cancel(order, now),
     "reject": lambda engine, order, now, body: engine.reject(order, now, body.get("text", "")),
     "expire": lambda engine, order, now, body: engine.expire(order, now),
     "fill": _fill,

@@ -16,7 +16,18 @@ from dataclasses import replace as altered
 from datetime import datetime
 from decimal import Decimal
 
-from brokers.sandbox.book import AT_ONCE, MATCHABLE, ZERO, Event, Execution, Order, Quote, Refused, Ticket
+from brokers.sandbox.book import (
+    AT_ONCE,
+    CANCEL_REJECTED,
+    MATCHABLE,
+    ZERO,
+    Event,
+    Execution,
+    Order,
+    Quote,
+    Refused,
+    Ticket,
+)
 from brokers.sandbox.entry import admit, admit_change
 from brokers.sandbox.matching import Matching, must_be_open, working
 from tradingdesk.fix import ExecType, OrdStatus, TimeInForce
@@ -49,7 +60,7 @@ class Engine(Matching):
             raise Refused("not_cancelable", status=order.status)
         order.status = OrdStatus.PENDING_CANCEL
         self._tell(ExecType.PENDING_CANCEL, order, now)
-        self._later(self._finish_cancel, order, now)
+        self._later(self._finish_cancel, order, now, self.accounts[account].rules.cancel_delay_s)
         return order
 
     def replace(self, account: str, order_id: str, now: datetime, *, client_order_id: str = "", **changes) -> Order:
@@ -126,6 +137,13 @@ class Engine(Matching):
     def cancel_unasked(self, order: Order, now: datetime, text: str = "") -> None:
         """Cancel an open order that nobody asked to cancel."""
         self._close(order, OrdStatus.CANCELED, now, ExecType.CANCELED, text)
+
+    def refuse_cancel(self, order: Order, now: datetime) -> None:
+        """Refuse a cancel that is pending; the order works on as before."""
+        if order.status is not OrdStatus.PENDING_CANCEL:
+            raise Refused("no_cancel_pending", status=order.status)
+        order.status = working(order)
+        self._tell(CANCEL_REJECTED, order, now)
 
     def expire(self, order: Order, now: datetime) -> None:
         """End an open order because its time is over."""

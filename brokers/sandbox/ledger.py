@@ -33,6 +33,7 @@ class AccountRules:
     fee_min: Decimal = ZERO
     partial_fill_probability: float = 0.0
     ack_delay_s: float = 0.0
+    cancel_delay_s: float = 0.0
     market_fill_delay_s: float = 0.0
     seed: int = 0
 

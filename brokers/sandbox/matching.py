@@ -153,7 +153,7 @@ class Matching:
     def _finish_cancel(self, order: Order, now: datetime) -> None:
         if order.status is OrdStatus.PENDING_CANCEL:
             self.cancel_unasked(order, now)
-        else:
+        elif order.status is OrdStatus.FILLED:
             self._tell(CANCEL_REJECTED, order, now)
 
     def _finish_replace(self, new: Order, now: datetime) -> None:

@@ -115,7 +115,7 @@ class SandboxAdmin:
         self._post("/market/close")
 
     def act(self, order_id: str, action: str, **more: Any) -> dict[str, Any]:
-        """cancel, reject, expire, fill (qty, px), done_for_day, suspend or resume an order unasked."""
+        """Do to an order unasked: cancel, refuse_cancel, reject, expire, fill, done_for_day, suspend, resume."""
         return self._post(f"/orders/{order_id}/{action}", {name: str(value) for name, value in more.items()})
 
     def fill(self, order_id: str, qty: Decimal | int | str, px: Decimal | int | str) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from brokers.sandbox.alpaca.words import number
-from brokers.sandbox.book import Refused
+from brokers.sandbox.book import OPEN, Refused
+from tradingdesk.fix import OrdStatus
 
+ALPACAS_STATUS = {OrdStatus.PENDING: "pending_new"}
 INVALID, UNPROCESSABLE, FORBIDDEN, NOT_FOUND = 40010001, 42210000, 40310000, 40410000
 
 
@@ -69,6 +71,12 @@ def _wash_trade(existing_order_id) -> AlpacaError:
     )
 
 
+def _not_replaceable(status) -> AlpacaError:
+    if status in OPEN:
+        return unprocessable(f"cannot replace order in {ALPACAS_STATUS.get(status, status.value)} status")
+    return unprocessable(f'order is already in "{status.value}" state')
+
+
 IN_ALPACAS_WORDS: dict[str, Callable[..., AlpacaError]] = {
     "duplicate_client_order_id": lambda: invalid("client_order_id must be unique"),
     "insufficient_buying_power": _insufficient_buying_power,
@@ -81,7 +89,7 @@ IN_ALPACAS_WORDS: dict[str, Callable[..., AlpacaError]] = {
     ),
     "no_market_data": lambda symbol: unprocessable(f'no market data is available for "{symbol}"'),
     "not_cancelable": lambda status: unprocessable(f'order is already in "{status.value}" state'),
-    "not_replaceable": lambda status: unprocessable(f"cannot replace order in {status.value} status"),
+    "not_replaceable": _not_replaceable,
     "notional_not_replaceable": lambda: unprocessable("notional orders cannot be replaced"),
     "unknown_order": lambda order_id="", client_order_id="": not_found(
         f"order not found for {order_id or client_order_id}"
