@@ -20,7 +20,7 @@ from tradingdesk.config.document import Document, Loc
 from tradingdesk.config.schema import Strict, expected, is_number, not_expected
 
 Symbol = Annotated[
-    str, expected("a symbol such as IBM", lambda found: isinstance(found, str) and bool(SYMBOL.fullmatch(found)))
+    str, expected('a symbol such as "IBM"', lambda found: isinstance(found, str) and bool(SYMBOL.fullmatch(found)))
 ]
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -51,24 +51,25 @@ class Document:
         return ConfigurationError(self.path, [Problem(loc, text, self.line_of(loc)) for loc, text in problems])
 
 
-def read_document(path: Path | str) -> Document:
+def read_document(path: os.PathLike[str] | str) -> Document:
     """Read a YAML file whose top level is sections.
 
     Raises:
         ConfigurationError: it cannot be read, is not YAML, gives a key twice or holds no sections.
     """
+    name = os.fspath(path)
     try:
-        with Path(path).open("rb") as file:
+        with open(name, "rb") as file:
             node = yaml.compose(file, Loader=_Loader)
     except (OSError, yaml.YAMLError) as error:
-        raise ConfigurationError(str(path), [_unreadable(error)]) from error
+        raise ConfigurationError(name, [_unreadable(error)]) from error
     reader = _Reader()
     data = reader.value(node, ()) if node else None
     if not isinstance(data, dict):
         reader.problems.append(Problem((), f"found {shown(data)}, expected sections such as brokers: and risk:"))
     if reader.problems:
-        raise ConfigurationError(str(path), reader.problems)
-    return Document(str(path), data, reader.lines)
+        raise ConfigurationError(name, reader.problems)
+    return Document(name, data, reader.lines)
 
 
 def shown(value: Any) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 from django.db import transaction
@@ -62,7 +62,7 @@ def configuration_in_force() -> ConfigurationRecord | None:
     return ConfigurationRecord.objects.order_by("-version").first()
 
 
-def plan(path: Path | str) -> Plan:
+def plan(path: PathLike[str] | str) -> Plan:
     """Check a file and compare it with the configuration in force; changes nothing.
 
     Raises:
@@ -75,7 +75,7 @@ def plan(path: Path | str) -> Plan:
     return Plan(document, parsed, whole, list(_changes(in_force.whole if in_force else {}, whole)), in_force)
 
 
-def load(path: Path | str, *, actor: str, reason: str = "") -> ConfigurationRecord | None:
+def load(path: PathLike[str] | str, *, actor: str, reason: str = "") -> ConfigurationRecord | None:
     """Put a file in force in one transaction; the new version, or None when nothing changed.
 
     A section is applied when its part of the file changed: what people set since (a limit, in the admin)

@@ -16,6 +16,8 @@ from pydantic_core import PydanticCustomError
 
 from tradingdesk.config.document import Document, Loc, shown
 
+_EXPECTED = {"dict_type": "expected a mapping", "model_type": "expected a mapping", "list_type": "expected a list"}
+
 
 class Strict(BaseModel):
     """A mapping whose keys are all known."""
@@ -104,10 +106,8 @@ def _findings(error: ValidationError, schema: type[BaseModel]) -> Iterator[tuple
             yield loc, "missing"
         elif finding["type"] == "extra_forbidden":
             yield loc, f"unknown key; known are {', '.join(_keys_at(schema, loc[:-1]))}"
-        elif finding["type"] == "expected":
-            yield loc, f"found {shown(finding['input'])}, {finding['msg']}"
         else:
-            yield loc, f"found {shown(finding['input'])}: {finding['msg'].lower()}"
+            yield loc, f"found {shown(finding['input'])}, {_EXPECTED.get(finding['type'], finding['msg'])}"
 
 
 def _keys_at(schema: type[BaseModel], loc: Loc) -> list[str]:

@@ -5,8 +5,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from brokers.gateway import gateway_for
 from brokers.messages import AccountState, BrokerError
 from brokers.models import BrokerAccount
-from brokers.registry import UnknownAdapter
-from brokers.secrets import MissingSecret
 
 
 class Command(BaseCommand):
@@ -27,7 +25,7 @@ class Command(BaseCommand):
         """Print one account's figures, or why there are none; whether it answered."""
         try:
             state = gateway_for(account).account()
-        except (BrokerError, MissingSecret, UnknownAdapter, ValueError) as error:
+        except BrokerError as error:
             self.stderr.write(self.style.ERROR(f"{account}: {error}"))
             return False
         self.stdout.write(f"{account}: {_in_words(account, state)}")

@@ -1,0 +1,53 @@
+"""The desk's permission query against Django's own."""
+
+import pytest
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+
+from tests import factories
+from tradingdesk.access import OneQueryBackend
+
+pytestmark = pytest.mark.django_db
+
+
+def test_permissions_of_person_and_groups_are_those_that_django_finds(django_assert_num_queries):
+    person = factories.member_of("trader", "auditor")
+    person.user_permissions.add(
+        Permission.objects.get(codename="add_halt"), Permission.objects.get(codename="add_order")
+    )
+    factories.member_of("risk officer")
+    expected = ModelBackend().get_all_permissions(User.objects.get(pk=person.pk))
+    with django_assert_num_queries(1):
+        assert OneQueryBackend().get_all_permissions(person) == expected
+        assert person.has_perm("risk.add_halt")
+        assert not person.has_perm("risk.clear_halt")
+
+
+def test_who_is_gone_or_nobody_may_do_nothing_and_a_superuser_everything():
+    backend = OneQueryBackend()
+    assert backend.get_all_permissions(AnonymousUser()) == set()
+    left = factories.member_of("trader")
+    left.is_active = False
+    assert backend.get_all_permissions(left) == set()
+    assert backend.has_perm(User(username="root", is_superuser=True), "risk.clear_halt")
+
+
+def test_groups_differ_in_what_their_names_say():
+    granted = {
+        group.name: {
+            f"{p.content_type.app_label}.{p.codename}" for p in group.permissions.select_related("content_type")
+        }
+        for group in Group.objects.all()
+    }
+    assert set(granted) == {"viewer", "trader", "risk officer", "auditor"}
+    viewer = granted["viewer"]
+    assert all(".view_" in name for name in viewer)
+    assert granted["trader"] - viewer == {"orders.add_order", "orders.change_order", "orders.cancel_order"}
+    assert granted["risk officer"] - viewer == {
+        "risk.add_limit",
+        "risk.change_limit",
+        "risk.add_halt",
+        "risk.clear_halt",
+    }
+    assert granted["auditor"] - viewer == {"tradingdesk.view_auditevent", "tradingdesk.view_configurationrecord"}
+    assert viewer <= granted["trader"] & granted["risk officer"] & granted["auditor"]
