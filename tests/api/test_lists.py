@@ -189,11 +189,11 @@ def test_cursor_beyond_every_number_is_not_an_error_of_the_desk(client_of):
 @pytest.mark.parametrize(
     ("filters", "indexes"),
     [
-        ({}, {"order_created"}),
-        ({"symbol": "IBM"}, {"order_symbol_created", "order_created"}),
-        ({"status": "new"}, {"order_status_created", "order_created"}),
-        ({"account_id": "alpaca", "status": "new"}, {"order_account_status", "order_status_created", "order_created"}),
-        ({"strategy": "s"}, {"order_strategy_created", "order_created"}),
+        ({}, ["order_created"]),
+        ({"symbol": "IBM"}, ["order_symbol_created", "order_created"]),
+        ({"status": "new"}, ["order_status_created", "order_created"]),
+        ({"account_id": "alpaca", "status": "new"}, ["order_account_status", "order_status_created", "order_created"]),
+        ({"strategy": "s"}, ["order_strategy_created", "order_created"]),
     ],
     ids=str,
 )
