@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from brokers.messages import (
     AccountState,
@@ -28,6 +28,17 @@ from brokers.messages import (
     ReplaceOrder,
 )
 from tradingdesk.fix import AssetClass, OrderClass, OrdType, TimeInForce
+
+
+class OrderTerms(Protocol):
+    """What the rules below read of an order; `NewOrder` is one, and so is what routing looks at."""
+
+    ord_type: OrdType
+    time_in_force: TimeInForce
+    order_class: OrderClass
+    extended_hours: bool
+    order_qty: Decimal | None
+    notional: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,39 +65,40 @@ class Capabilities:
     fractional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})
     notional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})
 
-    def objection(self, order: NewOrder) -> str:
-        """Say why this order cannot be put to the broker; "" when it can. Pure."""
-        found = (
-            (order.ord_type not in self.ord_types, f"ord_type={order.ord_type}"),
-            (order.time_in_force not in self.time_in_force, f"time_in_force={order.time_in_force}"),
-            (order.order_class not in self.order_classes, f"order_class={order.order_class}"),
-            (order.extended_hours and not self.extended_hours, "extended_hours"),
+    def objections(self, order: OrderTerms) -> Iterable[tuple[str, str]]:
+        """Give the fields that keep this order from being put to the broker, each with what was found. Pure."""
+        checks = (
+            ("ord_type", order.ord_type in self.ord_types, order.ord_type),
+            ("time_in_force", order.time_in_force in self.time_in_force, order.time_in_force),
+            ("order_class", order.order_class in self.order_classes, order.order_class),
+            ("extended_hours", self.extended_hours or not order.extended_hours, "true"),
         )
-        refused = next((what for wrong, what in found if wrong), "")
-        if refused or order.notional is None:
-            return refused or self._fraction_objection(order)
-        return self._notional_objection(order)
+        yield from ((name, str(found)) for name, fine, found in checks if not fine)
+        if order.notional is not None:
+            yield from self._notional_objections(order)
+        elif order.order_qty is not None and order.order_qty % 1 != 0:
+            yield from self._part_objections(
+                order, "order_qty", "fractional", self.fractional, self.fractional_ord_types
+            )
 
-    def _fraction_objection(self, order: NewOrder) -> str:
-        if order.order_qty is None or order.order_qty == order.order_qty.to_integral_value():
-            return ""
-        if not self.fractional:
-            return f"fractional order_qty={order.order_qty}"
-        return self._terms_objection(order, "fractional", self.fractional_ord_types)
+    def objection(self, order: OrderTerms) -> str:
+        """Say why this order cannot be put to the broker; "" when it can."""
+        return "; ".join(f"{name}={found}" for name, found in self.objections(order))
 
-    def _notional_objection(self, order: NewOrder) -> str:
-        if not self.notional:
-            return "notional"
-        if self.min_notional is not None and order.notional < self.min_notional:
-            return f"notional={order.notional}, min={self.min_notional}"
-        return self._terms_objection(order, "notional", self.notional_ord_types)
+    def _notional_objections(self, order: OrderTerms) -> Iterable[tuple[str, str]]:
+        if self.notional and self.min_notional is not None and order.notional < self.min_notional:
+            yield "notional", f"{order.notional}, min={self.min_notional}"
+        yield from self._part_objections(order, "notional", "notional", self.notional, self.notional_ord_types)
 
-    def _terms_objection(self, order: NewOrder, what: str, ord_types: frozenset[OrdType]) -> str:
-        if order.ord_type not in ord_types:
-            return f"{what} with ord_type={order.ord_type}"
-        if order.time_in_force not in self.fractional_time_in_force:
-            return f"{what} with time_in_force={order.time_in_force}"
-        return ""
+    def _part_objections(
+        self, order: OrderTerms, name: str, what: str, able: bool, ord_types: frozenset[OrdType]
+    ) -> Iterable[tuple[str, str]]:
+        if not able:
+            yield name, what
+        elif order.ord_type not in ord_types:
+            yield "ord_type", f"{order.ord_type} with a {what} quantity"
+        elif order.time_in_force not in self.fractional_time_in_force:
+            yield "time_in_force", f"{order.time_in_force} with a {what} quantity"
 
 
 class BrokerAdapter(ABC):

@@ -12,7 +12,7 @@ from orders import wakeups
 from orders.decision import Market, decide, propose, store_decision
 from orders.executions import settle_canceled_unsent
 from orders.ids import next_request_id
-from orders.intake import prepare_market
+from orders.intake import known_market, with_prices
 from orders.models import Order, OrderRequest
 from orders.ticket import OrderTicket, read_decimal
 from risk import exposure, gate
@@ -101,7 +101,7 @@ def request_replace(*, order: Order, changes: Changes, actor: str, reason: str =
     """
     _check_changes(order, changes)
     ticket = replace(ticket_of(order), broker_name=order.account_id or "", **changes.given())
-    market = prepare_market(order.instrument, ticket)
+    market = with_prices(known_market(ticket), ticket)
     with transaction.atomic():
         held = exposure.lock_for_decision(market.names, order.symbol)
         order = Order.objects.select_for_update().get(pk=order.pk)

@@ -57,14 +57,15 @@ class Decision:
         return bool(self.choice.chosen) and not self.denials
 
 
-def read_market(instrument: Instrument) -> Market:
-    """Read every enabled account and its listing and quote of the instrument (two queries)."""
+def read_market(symbol: str) -> Market | None:
+    """Read every enabled account, and its listing and quote of the symbol (two queries); None when nobody lists it."""
     accounts = list(BrokerAccount.objects.filter(enabled=True).select_related("health"))
-    listings = Listing.objects.filter(instrument=instrument, account__enabled=True).select_related("quote")
-    by_name = {listing.account_id: listing for listing in listings}
-    for listing in by_name.values():
-        listing.instrument = instrument
+    listings = Listing.objects.filter(instrument__symbol=symbol, account__enabled=True)
+    by_name = {listing.account_id: listing for listing in listings.select_related("instrument", "quote")}
+    if not by_name:
+        return None
     capabilities = {account.adapter: adapter_class(account.adapter).capabilities for account in accounts}
+    instrument = next(iter(by_name.values())).instrument
     return Market(instrument, accounts, by_name, {a.broker_name: capabilities[a.adapter] for a in accounts})
 
 

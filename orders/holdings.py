@@ -19,7 +19,7 @@ def positions_by_broker(symbol: str = "") -> dict[str, dict[str, Decimal]]:
 
 
 def consolidated_positions() -> list[dict]:
-    """One row a symbol over all accounts: quantity, average price of what is held, realized P&L, and each account's part."""
+    """One row a symbol over all accounts: quantity, average price of what is held, and each account's part."""
     rows: dict[str, dict] = {}
     for position in Position.objects.filter(closed_at=None).order_by("symbol", "account_id"):
         row = rows.setdefault(

@@ -26,7 +26,7 @@ from orders.ids import new_client_order_id
 from orders.models import Order, OrderRequest
 from orders.ticket import OrderTicket
 from risk import exposure
-from risk.rulebook import current_rulebook
+from risk.rulebook import kept_rulebook
 from tradingdesk.audit import trail
 from tradingdesk.errors import Conflict, InvalidInput
 from tradingdesk.fields import EXACT_DIGITS, significant_digits
@@ -73,8 +73,9 @@ def submit_order(
     known = _known_order(ticket)
     if known is not None:
         return Submission(known, created=False)
-    order = _new_order(ticket, user=user, source=source, received_at=received_at)
-    market = None if ticket.defer else prepare_market(order.instrument, ticket)
+    market = known_market(ticket)
+    order = _new_order(ticket, market.instrument, user=user, source=source, received_at=received_at)
+    market = market if ticket.defer else with_prices(market, ticket)
     try:
         with transaction.atomic():
             if ticket.defer:
@@ -94,8 +95,7 @@ def preview_order(*, ticket: OrderTicket) -> Preview:
 
     Raises InvalidInput as `submit_order` does.
     """
-    instrument = _instrument(ticket)
-    market = prepare_market(instrument, ticket)
+    market = with_prices(known_market(ticket), ticket)
     held = exposure.read_for_preview(market.names, ticket.symbol)
     decision = decide(ticket, market, held, propose(ticket))
     return Preview(
@@ -143,13 +143,27 @@ def enqueue_new(order: Order) -> OrderRequest:
     return request
 
 
-def prepare_market(instrument: Instrument, ticket: OrderTicket) -> Market:
-    """Read the market, asking brokers for a price first where the kept one cannot be used.
+def known_market(ticket: OrderTicket) -> Market:
+    """What the desk knows about the ticket's symbol at each account.
+
+    Raises:
+        InvalidInput: no account lists the symbol, or the broker named is not an enabled account.
+    """
+    market = read_market(ticket.symbol)
+    if market is None:
+        raise InvalidInput("UNKNOWN_SYMBOL", f"symbol={ticket.symbol} is not listed at any broker", "symbol")
+    if ticket.broker_name and ticket.broker_name not in market.names:
+        detail = f"broker_name={ticket.broker_name} is not an enabled account"
+        raise InvalidInput("UNKNOWN_BROKER", detail, "broker_name")
+    return market
+
+
+def with_prices(market: Market, ticket: OrderTicket) -> Market:
+    """Ask brokers for a price where the kept one cannot be used; the market as it is then.
 
     Network calls happen here, before the transaction; an account that does not answer stays without a price.
     """
-    market = read_market(instrument)
-    book, now = current_rulebook(), timezone.now()
+    book, now = kept_rulebook(), timezone.now()
     stale = [
         account
         for account in market.accounts
@@ -161,9 +175,9 @@ def prepare_market(instrument: Instrument, ticket: OrderTicket) -> Market:
     if not stale:
         return market
     for account in stale:
-        _ask_price(account, instrument)
-    Instrument.objects.filter(pk=instrument.pk).update(quotes_wanted_at=now)
-    return read_market(instrument)
+        _ask_price(account, market.instrument)
+    Instrument.objects.filter(pk=market.instrument.pk).update(quotes_wanted_at=now)
+    return read_market(ticket.symbol) or market
 
 
 def _price_missing(market: Market, account: BrokerAccount, book, now: datetime) -> bool:
@@ -188,9 +202,8 @@ def _known_order(ticket: OrderTicket) -> Order | None:
     return known
 
 
-def _new_order(ticket: OrderTicket, *, user, source: str, received_at: datetime) -> Order:
+def _new_order(ticket: OrderTicket, instrument: Instrument, *, user, source: str, received_at: datetime) -> Order:
     _refuse_inexact(ticket)
-    instrument = _instrument(ticket)
     now = timezone.now()
     return Order(
         client_order_id=ticket.client_order_id or new_client_order_id(),
@@ -217,16 +230,6 @@ def _new_order(ticket: OrderTicket, *, user, source: str, received_at: datetime)
         created_at=now,
         send_before=now + SEND_WITHIN.get(ticket.ord_type, SEND_WITHIN_OTHERWISE),
     )
-
-
-def _instrument(ticket: OrderTicket) -> Instrument:
-    if ticket.broker_name and not BrokerAccount.objects.filter(pk=ticket.broker_name, enabled=True).exists():
-        detail = f"broker_name={ticket.broker_name} is not an enabled account"
-        raise InvalidInput("UNKNOWN_BROKER", detail, "broker_name")
-    instrument = Instrument.objects.filter(symbol=ticket.symbol).first()
-    if instrument is None:
-        raise InvalidInput("UNKNOWN_SYMBOL", f"symbol={ticket.symbol} is not listed at any broker", "symbol")
-    return instrument
 
 
 def _refuse_inexact(ticket: OrderTicket) -> None:

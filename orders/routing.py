@@ -20,7 +20,7 @@ _CENT, _HUNDREDTH_OF_A_CENT = Decimal("0.01"), Decimal("0.0001")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An account as routing sees it. `problems` are why it cannot take the order; `gross_after` with the order in it."""
+    """An account as routing sees it. `problems` are why it cannot take the order; `gross_after` has the order in it."""
 
     broker_name: str
     allocation_percent: Decimal
@@ -63,29 +63,16 @@ def capability_problems(ticket: OrderTicket, abilities: Capabilities, listing: L
     if listing is None or not listing.tradable:
         yield Denial("NOT_TRADABLE", f"symbol={ticket.symbol} is not tradable here", "symbol", ticket.symbol)
         return
-    if ticket.ord_type not in abilities.ord_types:
-        yield _unsupported("ord_type", ticket.ord_type)
-    if ticket.time_in_force not in abilities.time_in_force:
-        yield _unsupported("time_in_force", ticket.time_in_force)
-    if ticket.order_class not in abilities.order_classes:
-        yield _unsupported("order_class", ticket.order_class)
-    if ticket.extended_hours and not abilities.extended_hours:
-        yield _unsupported("extended_hours", "true")
-    yield from _size_problems(ticket, abilities, listing)
+    for name, found in abilities.objections(ticket):
+        yield Denial("NOT_SUPPORTED_BY_BROKER", f"{name}={found} is not supported here", name, found)
+    yield from _listing_problems(ticket, listing)
     yield from _tick_problems(ticket, listing)
 
 
-def _size_problems(ticket: OrderTicket, abilities: Capabilities, listing: Listing) -> Iterable[Denial]:
-    if ticket.notional is not None and not (abilities.notional and listing.fractionable):
-        yield _unsupported("notional", plain(ticket.notional))
-    if ticket.notional is not None and abilities.min_notional and ticket.notional < abilities.min_notional:
-        found, least = plain(ticket.notional), plain(abilities.min_notional)
-        yield Denial("NOTIONAL_BELOW_MINIMUM", f"notional={found}, min={least}", "notional", found, least)
-    fractional = ticket.notional is not None or ticket.order_qty % 1 != 0
-    if fractional and not (abilities.fractional and listing.fractionable):
-        yield _unsupported("order_qty", "fractional")
-    elif fractional and ticket.time_in_force not in abilities.fractional_time_in_force:
-        yield _unsupported("time_in_force", f"{ticket.time_in_force} with a fractional quantity")
+def _listing_problems(ticket: OrderTicket, listing: Listing) -> Iterable[Denial]:
+    if not listing.fractionable and (ticket.notional is not None or ticket.order_qty % 1 != 0):
+        name = "order_qty" if ticket.notional is None else "notional"
+        yield Denial("NOT_FRACTIONABLE", f"symbol={ticket.symbol} trades in whole units here", name)
     if ticket.order_qty is not None and listing.min_order_qty and ticket.order_qty < listing.min_order_qty:
         found, least = plain(ticket.order_qty), plain(listing.min_order_qty)
         yield Denial("QUANTITY_BELOW_MINIMUM", f"order_qty={found}, min={least}", "order_qty", found, least)
@@ -110,10 +97,6 @@ def price_step(listing: Listing, price: Decimal) -> Decimal | None:
     if listing.instrument.asset_class == AssetClass.US_EQUITY:
         return _CENT if price >= 1 else _HUNDREDTH_OF_A_CENT
     return None
-
-
-def _unsupported(name: str, found: str) -> Denial:
-    return Denial("NOT_SUPPORTED_BY_BROKER", f"{name}={found} is not supported here", name, str(found))
 
 
 def _problems_of(candidate: Candidate, preferred: str) -> list[Denial]:

@@ -31,6 +31,11 @@ def current_rulebook() -> Rulebook:
     return rulebook(version or 0)
 
 
+def kept_rulebook() -> Rulebook:
+    """The rules as this process last saw them: for hints only, never for a decision."""
+    return _kept or current_rulebook()
+
+
 def forget() -> None:
     """Drop what the process keeps (tests, and a restored database)."""
     global _kept
