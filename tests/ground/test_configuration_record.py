@@ -14,7 +14,7 @@ from tests.factories import OrderFactory
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.config.models import ConfigurationRecord
 from tradingdesk.config.record import Change, enact, load, plan
-from tradingdesk.errors import InvalidInput
+from tradingdesk.errors import Conflict, InvalidInput
 
 pytestmark = pytest.mark.django_db
 
@@ -174,9 +174,18 @@ def test_section_that_cannot_be_applied_leaves_everything_as_it_was(file):
 def test_plan_that_another_version_overtook_is_not_enacted(file):
     late = plan(file)
     load(file, actor="ann")
-    with pytest.raises(InvalidInput, match="CONFIGURATION_CHANGED_MEANWHILE"):
+    with pytest.raises(Conflict, match="CONFIGURATION_CHANGED_MEANWHILE"):
         enact(late, actor="bob")
     assert ConfigurationRecord.objects.get().changed_by == "ann"
+
+
+def test_plan_that_is_overtaken_while_it_is_enacted_leaves_nothing(file):
+    late = plan(file)
+    load(file, actor="ann")
+    events = AuditEvent.objects.count()
+    with patch("tradingdesk.config.record.configuration_in_force", return_value=None), pytest.raises(Conflict):
+        enact(late, actor="bob")
+    assert (ConfigurationRecord.objects.get().changed_by, AuditEvent.objects.count()) == ("ann", events)
 
 
 def test_changes_read_as_a_difference():

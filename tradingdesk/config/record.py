@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from os import PathLike
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from pydantic import BaseModel
 
 from tradingdesk.audit import trail
 from tradingdesk.config.document import Document, read_document
 from tradingdesk.config.models import ConfigurationRecord
 from tradingdesk.config.schema import parse, sections
-from tradingdesk.errors import InvalidInput
+from tradingdesk.errors import Conflict
 
 _URL_PASSWORD = re.compile(r"(://[^/@:\s]*:)(?!\$\{)[^@\s]+(?=@)")
 _ABSENT = object()
@@ -25,7 +25,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One value that the file has otherwise than the configuration in force; None stands for "not there"."""
+    """One value that the file has otherwise than the configuration in force; None stands for "not given"."""
 
     path: str
     before: Any
@@ -94,28 +94,32 @@ def enact(planned: Plan, *, actor: str, reason: str = "") -> ConfigurationRecord
     """Apply a plan's sections, and write its version and the event.
 
     Raises:
-        InvalidInput: another version came in between.
+        Conflict: another version came in between.
     """
     if planned.in_force != configuration_in_force():
-        raise InvalidInput("CONFIGURATION_CHANGED_MEANWHILE", "another configuration was loaded; plan again")
+        raise _overtaken()
     version = planned.in_force.version + 1 if planned.in_force else 1
     why = reason or f"configuration version {version}"
     known = sections()
     with transaction.atomic():
         for name in planned.changed_sections:
             known[name].apply(planned.parsed[name], actor=actor, reason=why)
-        diff = [{"path": change.path, "before": change.before, "after": change.after} for change in planned.changes]
-        record = ConfigurationRecord(
-            version=version,
-            changed_by=actor,
-            source=planned.document.path[-255:],
-            reason=reason,
-            whole=planned.whole,
-            diff=diff,
-        )
-        record.save()
+        record = _store_version(planned, version=version, changed_by=actor, reason=reason)
         trail.record(_event(record, actor=actor, reason=why))
     return record
+
+
+def _store_version(planned: Plan, **columns) -> ConfigurationRecord:
+    diff = [asdict(change) for change in planned.changes]
+    source = planned.document.path[-255:]
+    try:
+        return ConfigurationRecord.objects.create(source=source, whole=planned.whole, diff=diff, **columns)
+    except IntegrityError as error:  # the version is unique: another load has committed since
+        raise _overtaken() from error
+
+
+def _overtaken() -> Conflict:
+    return Conflict("CONFIGURATION_CHANGED_MEANWHILE", "another configuration was loaded; try again")
 
 
 def _event(record: ConfigurationRecord, *, actor: str, reason: str):
@@ -157,5 +161,5 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict) and value:
         for key, child in value.items():
             yield from _leaves(child, f"{path}.{key}" if path else key)
-    elif path:
+    elif path and value is not None:
         yield path, value
