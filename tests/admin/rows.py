@@ -31,13 +31,17 @@ def order_with_history(number: int = 1, *, rows: int = 1, text: str = "") -> Ord
     """An order with so many rows of every kind of fact."""
     order = factories.OrderFactory(client_order_id=f"history-{number}", text=text, strategy=text[:64])
     position = factories.PositionFactory(
-        account=order.account, opened_at=OPENING + timedelta(days=number), closed_at=OPENING + timedelta(days=number + 1)
+        account=order.account,
+        opened_at=OPENING + timedelta(days=number),
+        closed_at=OPENING + timedelta(days=number + 1),
     )
     factories.TradeLogFactory(position=position, order=order)
     for row in range(rows):
         key = f"{number}-{row}"
         at = OPENING + timedelta(days=number, seconds=row)
-        factories.OrderRequestFactory(order=order, client_order_id=f"history-{key}", text=text, queued_at=at, sent_at=at)
+        factories.OrderRequestFactory(
+            order=order, client_order_id=f"history-{key}", text=text, queued_at=at, sent_at=at
+        )
         factories.ExecutionFactory(order=order, exec_id=f"exec-{key}", transact_time=at, text=text, raw={"text": text})
         _message(order, at, text)
         _decisions(order, at, text)

@@ -13,7 +13,9 @@ from tradingdesk.backoffice.admins import AppendOnlyAdmin, ReadOnlyAdmin
 from tradingdesk.facts import Fact
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
-OURS = [model for app in ("tradingdesk", "brokers", "risk", "orders") for model in apps.get_app_config(app).get_models()]
+OURS = [
+    model for app in ("tradingdesk", "brokers", "risk", "orders") for model in apps.get_app_config(app).get_models()
+]
 FACTS = [model for model in OURS if issubclass(model, Fact)]
 STATE = [model for model in MODELS if isinstance(admin.site._registry[model], ReadOnlyAdmin) and model not in FACTS]
 EDITED_BY_STAGE_FORM = {"orders.Order", "risk.Limit", "risk.Halt"}
@@ -48,10 +50,10 @@ def test_list_loads_empty_and_a_missing_row_goes_back(model, superuser):
 
 
 @pytest.mark.parametrize("model", **named([model for model in MODELS if admin.site._registry[model].search_fields]))
-@pytest.mark.parametrize("term", ["IBM", "history-1", "%' OR 1=1 --", "\0", "<b>"])
-def test_search_takes_any_text(model, term, desk, superuser):
+def test_search_takes_any_text(model, desk, superuser):
     rows.one_of_each()
-    assert superuser.get(url(model, "changelist"), {"q": term}).status_code == 200
+    for term in ("IBM", "history-1", "%' OR 1=1 --", "\0", "<b>"):
+        assert superuser.get(url(model, "changelist"), {"q": term}).status_code == 200
 
 
 @pytest.mark.parametrize("model", **named(MODELS))

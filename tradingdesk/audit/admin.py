@@ -21,7 +21,7 @@ class AuditEventAdmin(AppendOnlyAdmin):
         "actor",
         "broker_name",
         "symbol",
-        "order",
+        "order_link",
         "entity_key",
         "reason_in_short",
     )
@@ -44,9 +44,9 @@ class AuditEventAdmin(AppendOnlyAdmin):
         "entity",
         "entity_key",
         "broker_name",
-        "order",
+        "order_link",
         "symbol",
-        "request",
+        "request_link",
         "reason",
     )
 
@@ -60,7 +60,7 @@ class AuditEventAdmin(AppendOnlyAdmin):
         )
 
     @admin.display(description="order")
-    def order(self, event: AuditEvent) -> str:
+    def order_link(self, event: AuditEvent) -> str:
         """Link to the order's page, which the order's own search finds."""
         if not event.client_order_id:
             return shown.EMPTY
@@ -68,7 +68,7 @@ class AuditEventAdmin(AppendOnlyAdmin):
         return format_html('<a class="text-link" href="{}">{}</a>', url, event.client_order_id)
 
     @admin.display(description="request")
-    def request(self, event: AuditEvent) -> str:
+    def request_link(self, event: AuditEvent) -> str:
         """Link to all that happened in the same request."""
         if not event.request_id:
             return shown.EMPTY
