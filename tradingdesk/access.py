@@ -1,7 +1,18 @@
 """Who may do what, asked with one query."""
 
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import Permission
+from django.db import connection
+
+# Written out because every request of the API asks it: through the ORM it costs five times as much.
+_PERMISSIONS_OF_USER = """
+    SELECT model.app_label, permission.codename
+    FROM auth_permission permission JOIN django_content_type model ON model.id = permission.content_type_id
+    WHERE permission.id IN (
+        SELECT permission_id FROM auth_user_user_permissions WHERE user_id = %s
+        UNION
+        SELECT granted.permission_id FROM auth_user_groups member
+        JOIN auth_group_permissions granted ON granted.group_id = member.group_id WHERE member.user_id = %s)
+"""
 
 
 class OneQueryBackend(ModelBackend):
@@ -14,8 +25,7 @@ class OneQueryBackend(ModelBackend):
         if user_obj.is_superuser or not user_obj.is_active or user_obj.is_anonymous or obj is not None:
             return super().get_all_permissions(user_obj, obj)
         if not hasattr(user_obj, "_perm_cache"):
-            columns = ("content_type__app_label", "codename")
-            own = Permission.objects.filter(user=user_obj).order_by().values_list(*columns)
-            by_group = Permission.objects.filter(group__user=user_obj).order_by().values_list(*columns)
-            user_obj._perm_cache = {f"{app}.{codename}" for app, codename in own.union(by_group)}
+            with connection.cursor() as cursor:
+                cursor.execute(_PERMISSIONS_OF_USER, [user_obj.pk, user_obj.pk])
+                user_obj._perm_cache = {f"{app}.{codename}" for app, codename in cursor}
         return user_obj._perm_cache

@@ -22,7 +22,12 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
     path("api/v1/orders/", _view("orders.api.orders.OrderList"), name="orders"),
-    path("api/v1/orders/preview/", _view("orders.api.orders.OrderPreview"), name="order-preview"),
+    path(
+        "api/v1/orders/preview/",
+        _view("orders.api.orders.OrderPreview"),
+        {"client_order_id": "preview"},
+        name="order-preview",
+    ),
     path("api/v1/orders/<str:client_order_id>/", _view("orders.api.orders.OrderDetail"), name="order"),
     path("api/v1/executions/", _view("orders.api.holdings.ExecutionList"), name="executions"),
     path("api/v1/positions/", _view("orders.api.holdings.PositionList"), name="positions"),

@@ -48,9 +48,9 @@ def _make_permissions(apps: Apps) -> None:
     """Django makes permissions after all migrations; the groups need them now."""
     for label in ("tradingdesk", "brokers", "risk", "orders"):
         config = apps.get_app_config(label)
-        config.models_module = True
+        kept, config.models_module = getattr(config, "models_module", None), True
         create_permissions(config, verbosity=0, apps=apps)
-        config.models_module = None
+        config.models_module = kept
 
 
 class Migration(migrations.Migration):

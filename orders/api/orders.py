@@ -6,7 +6,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers, status
 from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.request import Request
@@ -60,7 +60,7 @@ class OrderFilter(filters.FilterSet):
 
     class Meta:
         model = Order
-        fields = ["symbol", "status", "side", "strategy"]
+        fields = ["client_order_id", "symbol", "status", "side", "strategy"]
 
 
 class OrderList(ListAPIView):
@@ -93,19 +93,6 @@ class OrderList(ListAPIView):
         if order.status == OrdStatus.DENIED:
             return denied_answer(order, order.denials, request)
         return order_answer(order, status.HTTP_201_CREATED if submission.created else status.HTTP_200_OK, request)
-
-
-class OrderPreview(GenericAPIView):
-    """What would become of an order now; nothing is stored or sent."""
-
-    needs = {"POST": "orders.add_order"}
-    serializer_class = PreviewSerializer
-    filter_backends = []
-
-    @extend_schema(request=OrderBody, responses={200: PreviewSerializer})
-    def post(self, request: Request) -> Response:
-        """Ask the gate and the router about an order; the answer is 200 also when they would deny it."""
-        return Response(asdict(preview_order(ticket=parse_ticket(json_object(request)))))
 
 
 class OrderDetail(GenericAPIView):
@@ -147,6 +134,18 @@ class OrderDetail(GenericAPIView):
         if "\0" in client_order_id:
             raise NotFound("NOT_FOUND", "there is no such order")
         return get_object_or_404(Order, client_order_id=client_order_id)
+
+
+@extend_schema_view(**dict.fromkeys(("get", "patch", "delete"), extend_schema(exclude=True)))
+class OrderPreview(OrderDetail):
+    """What would become of an order now; nothing is stored or sent. An order called "preview" is here too."""
+
+    needs = {**OrderDetail.needs, "POST": "orders.add_order"}
+
+    @extend_schema(request=OrderBody, responses={200: PreviewSerializer})
+    def post(self, request: Request, client_order_id: str) -> Response:
+        """Ask the gate and the router about an order; the answer is 200 also when they would deny it."""
+        return Response(asdict(preview_order(ticket=parse_ticket(json_object(request)))))
 
 
 def _storable(text: str) -> str:

@@ -5,7 +5,10 @@ from datetime import datetime
 
 import pytest
 
+from orders.api.orders import ChangesBody, OrderBody
+from orders.changes import Changes
 from orders.models import Order, OrderRequest, RiskDecision
+from orders.ticket import TICKET_FIELDS
 from tests import factories
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.fix import OrdStatus, RequestKind
@@ -137,6 +140,16 @@ def test_client_id_in_a_path_is_matched_exactly(trader):
         assert trader.get(f"/api/v1/orders/{other}/").status_code == 404, other
 
 
+def test_order_that_is_called_like_an_endpoint_is_found_all_the_same(trader, desk):
+    for client_order_id in ("preview", "..", "."):
+        body = {**LIMIT, "client_order_id": client_order_id}
+        assert post(trader, body).status_code == 201
+        found = trader.get("/api/v1/orders/", {"client_order_id": client_order_id}).json()["results"]
+        assert [row["client_order_id"] for row in found] == [client_order_id]
+    assert trader.get("/api/v1/orders/preview/").json()["client_order_id"] == "preview"
+    assert trader.delete("/api/v1/orders/preview/").status_code == 202
+
+
 def test_times_are_utc_and_decimals_plain(trader):
     factories.OrderFactory(client_order_id="small", order_qty="0.000000001", cum_qty="1E-9", price="1E+3", avg_px="0.1")
     answer = trader.get("/api/v1/orders/small/").json()
@@ -192,3 +205,16 @@ def test_change_that_makes_no_sense_is_400(trader, desk, body, field):
 def test_change_of_a_closed_order_is_409(trader, desk):
     factories.OrderFactory(client_order_id="done", status=OrdStatus.FILLED, cum_qty=100)
     assert trader.patch("/api/v1/orders/done/", {"price": "182.41"}, format="json").status_code == 409
+
+
+def test_described_bodies_have_the_fields_that_are_read():
+    assert set(OrderBody().fields) == set(TICKET_FIELDS)
+    assert set(ChangesBody().fields) == set(Changes.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/orders/", "/api/v1/orders/working/", "/api/v1/risk/halts/"])
+def test_options_and_head_answer(client_of, path):
+    factories.OrderFactory(client_order_id="working")
+    client = client_of("viewer")
+    assert client.options(path).status_code == 200
+    assert client.head(path).status_code == 200

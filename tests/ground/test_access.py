@@ -1,6 +1,9 @@
 """The desk's permission query against Django's own."""
 
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 
@@ -51,3 +54,11 @@ def test_groups_differ_in_what_their_names_say():
     }
     assert granted["auditor"] - viewer == {"tradingdesk.view_auditevent", "tradingdesk.view_configurationrecord"}
     assert viewer <= granted["trader"] & granted["risk officer"] & granted["auditor"]
+
+
+def test_groups_go_and_come_back_with_their_migration():
+    migration = import_module("analytics.migrations.0001_groups")
+    migration.remove_groups(apps, None)
+    assert not Group.objects.exists()
+    migration.make_groups(apps, None)
+    test_groups_differ_in_what_their_names_say()
