@@ -22,6 +22,8 @@ from tests.brokers.sandbox_process import ROOT, SandboxProcess, start_sandbox
 
 DEADLINE_S = 20.0
 
+pytestmark = pytest.mark.slow  # each test starts a process of its own
+
 
 def client_of(sandbox: SandboxProcess, account: str = "alpaca") -> TradingClient:
     return TradingClient(*sandbox.keys(account), url_override=sandbox.url)
