@@ -84,7 +84,7 @@ def apply_cancel_rejected(*, account: BrokerAccount, rejected: CancelRejected) -
         before = _state(order)
         _refuse_request(order, rejected)
         order.apply(rejected)
-        _forget_replace(order)
+        _fit_reservation(order)
         _settle_reservation(order, row)
         order.save()
         _store_message(account, order, rejected, "cancel_rejected")
@@ -172,12 +172,13 @@ def _apply_state(account: BrokerAccount, order: Order, report: ExecutionReport, 
     order.apply(report)
     if report.exec_type == ExecType.REPLACED:
         _take_over_replacement(order, report, told_as)
+    moved = False
     if row is not None:
-        _forget_replace(order)
-        _settle_reservation(order, row)
+        _fit_reservation(order)
+        moved = _settle_reservation(order, row)
     if report.text:
         order.text = report.text
-    if request is None and _state(order) == before:
+    if request is None and not moved and _state(order) == before:
         return
     order.save()
     _store_message(account, order, report, report.exec_type)
@@ -286,30 +287,33 @@ def _refuse_request(order: Order, rejected: CancelRejected) -> None:
         request.save()
 
 
-def _forget_replace(order: Order) -> None:
-    """With no replace on its way any more, the reservation goes back to the order's own size."""
-    if order.order_qty is None or order.working_as == WorkingAs.PENDING_REPLACE:
+def _fit_reservation(order: Order) -> None:
+    """Reserve for the order's own size; while a replace is on its way, for no less than it asks."""
+    if order.order_qty is None:
         return
-    if not order.requests.unanswered().filter(kind=RequestKind.REPLACE).exists():
-        order.reserve_total_qty = order.order_qty
+    on_its_way = order.requests.unanswered().filter(kind=RequestKind.REPLACE)
+    asked = order.working_as == WorkingAs.PENDING_REPLACE or on_its_way.exists()
+    order.reserve_total_qty = max(order.order_qty, order.reserve_total_qty if asked else Decimal(0))
 
 
 def _settle_reservation(
     order: Order, row: ExposureTotal, *, position_qty: Decimal | None = None, mark_px: Decimal | None = None
-) -> None:
-    """Bring the locked symbol row in line with what the order still holds."""
+) -> bool:
+    """Bring the locked symbol row in line with what the order still holds; whether that moved it."""
     qty_before, notional_before = order.reserved_qty, order.reserved_notional
     order.refresh_reservation()
     qty_change, notional_change = order.reserved_qty - qty_before, order.reserved_notional - notional_before
-    if qty_change or notional_change or position_qty is not None:
-        exposure.move(
-            row,
-            side=Side(order.side),
-            qty=qty_change,
-            notional=notional_change,
-            position_qty=position_qty,
-            mark_px=mark_px,
-        )
+    if not qty_change and not notional_change and position_qty is None:
+        return False
+    exposure.move(
+        row,
+        side=Side(order.side),
+        qty=qty_change,
+        notional=notional_change,
+        position_qty=position_qty,
+        mark_px=mark_px,
+    )
+    return True
 
 
 def _store_message(account: BrokerAccount, order: Order, fact: ExecutionReport | CancelRejected, kind: str) -> None:

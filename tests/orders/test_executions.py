@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from brokers.models import BrokerAccount
+from orders.changes import parse_changes, request_replace
 from orders.models import BrokerMessage, Execution, Order, OrderRequest, Position, TradeLog
 from risk.models import ExposureTotal
 from tests.orders.desk import Counterparty, roomy_desk, sent, submit
@@ -376,6 +377,18 @@ def test_unsolicited_change_of_the_quantity_moves_the_reservation_too(broker, ex
     order = broker.order
     assert (order.order_qty, order.leaves_qty, order.reserved_qty) == (150, 140, 140)
     assert exposure().open_buy_qty == 140
+    assert_books_balance()
+
+
+def test_restatement_while_a_replace_is_on_its_way_reserves_the_worse(broker):
+    broker.acknowledge()
+    request_replace(order=broker.order, changes=parse_changes({"order_qty": "30"}), actor="ann")
+
+    broker.tell(ExecType.RESTATED, order_qty=180)
+    wider = broker.order.reserved_qty
+    broker.tell(ExecType.RESTATED, order_qty=20)
+
+    assert (wider, broker.order.leaves_qty, broker.order.reserved_qty) == (180, 20, 180)
     assert_books_balance()
 
 
