@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import path, re_path
 from django.utils.module_loading import import_string
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from tradingdesk import health, http
@@ -18,9 +19,9 @@ handler404 = http.page_not_found
 handler500 = http.server_error
 
 urlpatterns = [
-    path("healthz", health.healthz, name="healthz"),
-    path("readyz", health.readyz, name="readyz"),
-    path("metrics", health.metrics, name="metrics"),
+    path("healthz", csrf_exempt(health.healthz), name="healthz"),
+    path("readyz", csrf_exempt(health.readyz), name="readyz"),
+    path("metrics", csrf_exempt(health.metrics), name="metrics"),
     path("api/v1/orders/", _view("orders.api.orders.OrderList"), name="orders"),
     path(
         "api/v1/orders/preview/",
@@ -43,6 +44,6 @@ urlpatterns = [
     path("api/v1/config/history/", _view("tradingdesk.audit.api.ConfigurationHistory"), name="config-history"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    re_path(r"^api/", http.page_not_found),
+    re_path(r"^api/", csrf_exempt(http.page_not_found)),
     path("admin/", admin.site.urls),
 ]

@@ -71,6 +71,13 @@ def test_unknown_path_is_404_in_the_error_form(trader, path):
     assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
 
 
+@pytest.mark.parametrize(
+    ("path", "status"), [("/api/v1/orders", 404), ("/api/nothing/", 404), ("/healthz", 405), ("/metrics", 405)]
+)
+def test_post_to_a_path_that_takes_none_is_not_mistaken_for_a_form(path, status):
+    assert APIClient(enforce_csrf_checks=True).post(path, {}, format="json").status_code == status
+
+
 @pytest.mark.parametrize("path", ["/api/v1/risk/halts/99999999999999999999999/", "/api/v1/risk/halts/7/"])
 def test_unknown_halt_is_404(client_of, path):
     answer = client_of("risk officer").delete(path, {"reason": "mended"}, format="json")
