@@ -6,6 +6,7 @@ Every read may fail; what failed is read again at the next turn, and "no answer"
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from brokers import market
 from brokers.gateway import Gateway, gateway_for
-from brokers.messages import BrokerError, ExecutionReport
+from brokers.messages import BrokerError, ExecutionReport, TryLater
 from brokers.models import BrokerAccount, Instrument, Quote
 from orders.executions import apply_report
 from orders.external import adopt_external
@@ -24,41 +25,123 @@ from tradingdesk.fix import RequestKind, RequestState
 
 log = logging.getLogger(__name__)
 
+EXECUTIONS_EVERY = timedelta(seconds=0.8)
+ORDERS_EVERY = timedelta(seconds=2)
+IDLE_EVERY = timedelta(seconds=10)
 FIGURES_EVERY = timedelta(seconds=5)
-ORDERS_EVERY = timedelta(seconds=10)
+QUOTES_EVERY = timedelta(seconds=3)
 INSTRUMENTS_EVERY = timedelta(hours=12)
 QUOTES_WANTED_FOR = timedelta(minutes=15)
 
-_locks: dict[str, threading.Lock] = {}
-_orders_read_at: dict[str, datetime] = {}
+_MOVES = ("executions", "orders")
 
 
-def sync_account(broker_name: str, *, thorough: bool = False) -> bool:
-    """Read what is due at an account and apply it; False when another thread is at it.
+@dataclass(slots=True)
+class _Reader:
+    """One account's reading in this process: one thread reads, and goes round again for whoever asked meanwhile."""
 
-    `thorough` reads everything whether due or not.
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    reading: bool = False
+    again: bool = False
+    moved: bool = False
+    read_at: dict[str, datetime] = field(default_factory=dict)
+    failing: set[str] = field(default_factory=set)
+    rest_until: datetime | None = None
+
+    def ask(self, moved: bool) -> bool:
+        """Ask for a round; True when the caller is to read it."""
+        with self.lock:
+            self.moved = self.moved or moved
+            self.again = self.reading
+            self.reading = True
+            return not self.again
+
+    def ends(self) -> bool:
+        """End a round; False when somebody asked for another since it began."""
+        with self.lock:
+            self.reading, self.again = self.again, False
+            return not self.reading
+
+    def give_up(self) -> None:
+        """End a round that failed in a way that reads do not; the next one is somebody else's."""
+        with self.lock:
+            self.reading = self.again = False
+
+    def take_moved(self) -> bool:
+        """Whether an order was told something before this round."""
+        with self.lock:
+            moved, self.moved = self.moved, False
+            return moved
+
+
+_readers: dict[str, _Reader] = {}
+
+
+def sync_account(broker_name: str, *, moved: bool = False, thorough: bool = False) -> bool:
+    """Read what is due at an account and apply it; False when something could not be read.
+
+    `moved` reads executions and orders whether due or not, as the broker was just told something;
+    `thorough` reads everything. While another thread reads the account this returns at once, and
+    that thread goes round again: what happened before a call is always seen by a read after it.
     """
-    lock = _locks.setdefault(broker_name, threading.Lock())
-    if not lock.acquire(blocking=False):
+    reader = _readers.setdefault(broker_name, _Reader())
+    if not reader.ask(moved or thorough):
+        return True
+    while True:
+        try:
+            complete = _read_due(BrokerAccount.objects.get(pk=broker_name), reader, thorough)
+        except BaseException:
+            reader.give_up()
+            raise
+        if reader.ends():
+            return complete
+
+
+def _read_due(account: BrokerAccount, reader: _Reader, thorough: bool) -> bool:
+    if reader.rest_until and timezone.now() < reader.rest_until:
+        return False
+    reader.rest_until = None
+    moved = reader.take_moved()
+    working = moved or Order.objects.open().filter(account=account).exists()
+    reads = (
+        ("instruments", INSTRUMENTS_EVERY, lambda: market.sync_instruments(account)),
+        ("executions", EXECUTIONS_EVERY if working else IDLE_EVERY, lambda: sync_executions(account)),
+        ("orders", ORDERS_EVERY if working else IDLE_EVERY, lambda: sync_orders(account)),
+        ("figures", FIGURES_EVERY, lambda: market.sync_account_figures(account)),
+        ("quotes", QUOTES_EVERY, lambda: refresh_prices(account)),
+    )
+    reader.read_at.setdefault("instruments", account.instruments_synced_at)
+    urgent = _MOVES if moved else ()
+    complete = True
+    for what, every, read in reads:
+        if thorough or what in urgent or _is_due(reader.read_at.get(what), every):
+            complete = _read(what, read, account, reader) and complete
+    return complete
+
+
+def _read(what: str, read: Callable[[], object], account: BrokerAccount, reader: _Reader) -> bool:
+    """Make one read; one that fails is due again at the next round, and said once."""
+    began = timezone.now()
+    if reader.rest_until:
         return False
     try:
-        _sync(BrokerAccount.objects.get(pk=broker_name), thorough)
-        return True
-    finally:
-        lock.release()
+        read()
+    except BrokerError as error:
+        if isinstance(error, TryLater):
+            reader.rest_until = began + timedelta(seconds=error.retry_after)
+        if what not in reader.failing:
+            log.warning("%s: reading %s failed: %s", account.broker_name, what, error.text)
+        reader.failing.add(what)
+        return False
+    if what in reader.failing:
+        log.warning("%s: reading %s works again", account.broker_name, what)
+        reader.failing.discard(what)
+    reader.read_at[what] = began
+    return True
 
 
-def _sync(account: BrokerAccount, thorough: bool) -> None:
-    now = timezone.now()
-    if thorough or _older(account.instruments_synced_at, INSTRUMENTS_EVERY, now):
-        _attempt("instruments", account, lambda: market.sync_instruments(account))
-    working = Order.objects.open().filter(account=account).exists()
-    if thorough or working or _older(_orders_read_at.get(account.broker_name), ORDERS_EVERY, now):
-        _attempt("executions", account, lambda: sync_executions(account))
-        _attempt("orders", account, lambda: sync_orders(account))
-    if thorough or _older(account.last_updated, FIGURES_EVERY, now):
-        _attempt("figures", account, lambda: market.sync_account_figures(account))
-    _attempt("quotes", account, lambda: refresh_prices(account))
+def _is_due(last: datetime | None, every: timedelta) -> bool:
+    return last is None or timezone.now() - last >= every
 
 
 def sync_executions(account: BrokerAccount) -> int:
@@ -86,7 +169,6 @@ def sync_orders(account: BrokerAccount) -> None:
         report = gateway.read_order(broker_order_id)
         if report is not None:
             _apply_any(account, gateway, report)
-    _orders_read_at[account.broker_name] = asked_at
 
 
 def refresh_prices(account: BrokerAccount) -> None:
@@ -141,14 +223,3 @@ def _apply_any(account: BrokerAccount, gateway: Gateway, report: ExecutionReport
     except Order.DoesNotExist:
         adopt_external(account=account, report=whole)
     return whole is report or apply_report(account=account, report=report) is not None
-
-
-def _attempt(what: str, account: BrokerAccount, read: Callable[[], object]) -> None:
-    try:
-        read()
-    except BrokerError as error:
-        log.warning("%s: reading %s failed: %s", account.broker_name, what, error.text)
-
-
-def _older(at: datetime | None, limit: timedelta, now: datetime) -> bool:
-    return at is None or now - at >= limit

@@ -41,16 +41,16 @@ def route_order(order_pk: int) -> None:
 
 
 @shared_task(name=wakeups.SYNC_ACCOUNT)
-def sync_account(broker_name: str) -> None:
-    """Read what is due at one account."""
-    sync.sync_account(broker_name)
+def sync_account(broker_name: str, moved: bool = False) -> None:
+    """Read what is due at one account; with `moved` its orders, whether due or not."""
+    sync.sync_account(broker_name, moved=moved)
 
 
 @shared_task(name="orders.tasks.dispatch_syncs")
 def dispatch_syncs() -> None:
     """Have every enabled account read by its own worker."""
     for broker_name in BrokerAccount.objects.filter(enabled=True).values_list("pk", flat=True):
-        wakeups.sync_soon(broker_name)
+        wakeups.sync_due(broker_name)
 
 
 @shared_task(name="orders.tasks.sweep")

@@ -1,5 +1,7 @@
-"""Waking workers up once what they should see is committed. A lost wake-up costs time only: the sweeper finds the row."""
+"""Waking workers up once what they should see is committed; the sweeper finds what a lost wake-up left."""
 
+import threading
+import time
 from functools import partial
 
 from django.db import transaction
@@ -12,6 +14,9 @@ from tradingdesk.queues import DESK_QUEUE, broker_queue
 SEND_REQUEST = "orders.tasks.send_request"
 ROUTE_ORDER = "orders.tasks.route_order"
 SYNC_ACCOUNT = "orders.tasks.sync_account"
+
+_lock = threading.Lock()
+_asked_until: dict[str, float] = {}
 
 
 def send_soon(request: OrderRequest, *, countdown: float = 0) -> None:
@@ -27,13 +32,27 @@ def route_soon(order: Order) -> None:
 
 
 def sync_soon(broker_name: str, *, countdown: float = 0) -> None:
-    """Have an account's reports read."""
-    wake(SYNC_ACCOUNT, broker_name, queue=broker_queue(broker_name), countdown=countdown, expires=countdown + 10)
+    """Have an account's orders and executions read, because its broker was just told something.
+
+    One such wake-up at a time per process and account: a burst of orders asks for one read, not for one each.
+    """
+    now = time.monotonic()
+    with _lock:
+        if _asked_until.get(broker_name, 0.0) > now:
+            return
+        _asked_until[broker_name] = now + countdown
+    queue = broker_queue(broker_name)
+    wake(SYNC_ACCOUNT, broker_name, True, queue=queue, countdown=countdown, expires=countdown + 10)
 
 
-def wake(task: str, argument, *, queue: str, countdown: float = 0, expires: float | None = None) -> None:
+def sync_due(broker_name: str) -> None:
+    """Have what is due at an account read."""
+    wake(SYNC_ACCOUNT, broker_name, queue=broker_queue(broker_name), expires=5)
+
+
+def wake(task: str, *arguments, queue: str, countdown: float = 0, expires: float | None = None) -> None:
     """Send one wake-up; a queue that cannot be reached is the sweeper's business."""
     try:
-        app.send_task(task, args=[argument], queue=queue, countdown=countdown or None, expires=expires, retry=False)
+        app.send_task(task, args=arguments, queue=queue, countdown=countdown or None, expires=expires, retry=False)
     except (OperationalError, OSError):
         return

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from itertools import pairwise
 
 from celery import Celery
 
@@ -9,7 +10,7 @@ from celery import Celery
 def _runs_threads(argv: list[str]) -> bool:
     """Tell whether this is `celery worker --pool threads` (any spelling of the option)."""
     words = " ".join(argv).replace("=", " ").split()
-    return any(a in ("-P", "--pool") and b == "threads" for a, b in zip(words, words[1:], strict=False))
+    return any(a in ("-P", "--pool") and b == "threads" for a, b in pairwise(words))
 
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingdesk.settings")

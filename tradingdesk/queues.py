@@ -1,4 +1,4 @@
-"""Where wake-ups wait: the message queue's names and the file-system transport of the embedded desk."""
+"""Where wake-ups wait: the message queue's names, and the queue of the desk that needs no server."""
 
 from pathlib import Path
 
@@ -10,19 +10,6 @@ def broker_queue(broker_name: str) -> str:
     return f"broker.{broker_name}"
 
 
-def filesystem_transport(folder: Path) -> dict:
-    """Make the folders of kombu's filesystem transport; its options.
-
-    Both data folders are the same one, so every process sees every message.
-    """
-    messages, control = folder / "messages", folder / "control"
-    for path in (messages, control):
-        path.mkdir(parents=True, exist_ok=True)
-    return {
-        "data_folder_in": str(messages),
-        "data_folder_out": str(messages),
-        "processed_folder": str(folder / "processed"),
-        "control_folder": str(control),
-        "store_processed": False,
-        "polling_interval": 0.02,
-    }
+def file_transport(folder: Path) -> dict:
+    """Options of the transport on files (`tradingdesk.file_queue`): where, and how often a worker looks."""
+    return {"folder": str(folder), "polling_interval": 0.02}

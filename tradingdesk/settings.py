@@ -8,13 +8,15 @@ PostgreSQL and Redis. Bad values fail at start, naming the variable.
 import logging.config
 import os
 import secrets
+import sys
 from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from tradingdesk.config.location import database_url
-from tradingdesk.queues import filesystem_transport
+from tradingdesk.queues import file_transport
+from tradingdesk.running.surroundings import adopt
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
@@ -33,6 +35,7 @@ def _own_secret_key(path: Path) -> str:
 
 
 DATA_DIR = Path(env.str("DESK_DATA_DIR", default=str(BASE_DIR / "data"))).resolve()
+adopt(DATA_DIR)
 DESK_CONFIG = Path(env.str("DESK_CONFIG", default=str(BASE_DIR / "config" / "desk.yaml")))
 REDIS_URL = env.str("REDIS_URL", default="")
 DATABASE_URL = env.str("DATABASE_URL", default="")
@@ -46,7 +49,11 @@ EMBEDDED = not DATABASE_URL and not REDIS_URL
 PORT = env.int("PORT", default=8000)
 
 DEBUG = env.bool("DESK_DEBUG", default=False)
-SECRET_KEY = env.str("DESK_SECRET_KEY", default="") or (_own_secret_key(DATA_DIR / "secret_key") if EMBEDDED else "")
+# `manage.py desk` starts every process there is, and hands its key on.
+_one_machine = EMBEDDED or sys.argv[1:2] == ["desk"]
+SECRET_KEY = env.str("DESK_SECRET_KEY", default="") or (
+    _own_secret_key(DATA_DIR / "secret_key") if _one_machine else ""
+)
 if not SECRET_KEY:
     raise ImproperlyConfigured(
         "DESK_SECRET_KEY: set it (50 or more random characters) when DATABASE_URL or REDIS_URL is set"
@@ -145,6 +152,8 @@ USE_I18N = False
 DATETIME_FORMAT = "Y-m-d H:i:s"
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+if EMBEDDED:
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 
@@ -153,10 +162,13 @@ if REDIS_URL:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 # Celery: the message is a wake-up, the row is the queue; so results are not kept.
-CELERY_BROKER_URL = REDIS_URL or "filesystem://"
-CELERY_BROKER_TRANSPORT_OPTIONS = {} if REDIS_URL else filesystem_transport(DATA_DIR / "queue")
+CELERY_BROKER_URL = REDIS_URL or "files://localhost"
+CELERY_BROKER_TRANSPORT = None if REDIS_URL else "tradingdesk.file_queue:Transport"
+CELERY_BROKER_TRANSPORT_OPTIONS = {} if REDIS_URL else file_transport(DATA_DIR / "queue")
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = bool(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_EXPIRES = None
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_DEFAULT_QUEUE = "desk"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -244,6 +256,8 @@ logging.config.dictConfig(
             "django.request": {"level": "ERROR"},
             "celery": {"level": "WARNING"},
             "kombu": {"level": "WARNING"},
+            "waitress": {"level": "WARNING"},
+            "waitress.queue": {"level": "ERROR"},  # a request that waits for a thread is no event
         },
     }
 )

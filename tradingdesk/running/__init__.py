@@ -1,0 +1,1 @@
+"""The running desk: what `manage.py desk` starts, watches and ends."""
