@@ -5,7 +5,8 @@ Orders trade with the displayed quote, not with each other: the size shown at th
 until the next quote shows a new one. Stops look at the price they would trade at: a buy stop is
 elected when the ask comes up to it, a sell stop when the bid comes down to it.
 
-What happened is collected in `events`; whoever drives the engine takes it with `drain()`.
+What happened is collected in `events`; whoever drives the engine takes it with `drain()`. Stops that followed the
+market or were elected, which nobody is told of, are in `moved`.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class Engine(Matching):
         old.status = OrdStatus.PENDING_REPLACE
         self._enter(new, hold=False)
         self._tell(ExecType.PENDING_REPLACE, old, now)
+        self._tell(ExecType.PENDING_NEW, new, now)
         self._later(self._finish_replace, new, now, self.accounts[account].rules.ack_delay_s)
         return new
 

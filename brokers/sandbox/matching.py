@@ -50,6 +50,7 @@ class Matching:
         self.executions: dict[str, Execution] = {}
         self.is_open = False
         self.events: list[Event] = []
+        self.moved: list[Order] = []
         self._due: list[tuple[datetime, int, Action, Order]] = []
         self._counter = 0
 
@@ -106,7 +107,7 @@ class Matching:
             self.cancel_unasked(order, now, "nothing more to fill at once")
 
     def _match(self, book: SymbolBook, now: datetime) -> None:
-        elect(book)
+        self.moved += elect(book)
         for side in (Side.BUY, Side.SELL):
             for order in list(book.marketable(side)) if book.left[side] else ():
                 if not book.left[side]:

@@ -102,6 +102,9 @@ class Venue:
             self._settle(now)
 
     def _settle(self, now: datetime) -> None:
+        for order in self.engine.moved:
+            self.store.keep(order)
+        self.engine.moved.clear()
         for event in self.engine.drain():
             self._record(event)
             for listener in self.listeners:
@@ -114,7 +117,7 @@ class Venue:
 
     def _record(self, event: Event) -> None:
         order, execution = event.order, event.execution
-        self.store.keep(order)
+        self.store.keep(self.engine.orders[order.order_id])
         detail = {"status": order.status.value, "cum_qty": order.cum_qty}
         if execution is not None:
             self.store.add(execution)

@@ -16,7 +16,7 @@ import pytest
 import requests
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
-from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest
+from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, TrailingStopOrderRequest
 
 from tests.brokers.sandbox_process import ROOT, SandboxProcess, start_sandbox
 
@@ -61,11 +61,16 @@ def test_orders_fills_positions_and_cash_survive_a_kill(tmp_path):
         sandbox.admin.push_quote("IBM", "181.90", "182.00", 1000, 30)
         trading.submit_order(limit("resting"))
         trading.submit_order(MarketOrderRequest(symbol="IBM", qty=50, side="buy", time_in_force="gtc"))
+        trading.submit_order(
+            TrailingStopOrderRequest(symbol="BAC", qty=1, side="buy", time_in_force="gtc", trail_price=2)
+        )
+        sandbox.admin.push_quote("BAC", "12.00", "12.05")
         trading.submit_order(limit("gone")), trading.cancel_order_by_id(trading.get_order_by_client_id("gone").id)
         eventually(lambda: trading.get_order_by_client_id("gone").status.value == "canceled")
         exec_id = sandbox.admin.record("alpaca_margin")["executions"][0]["exec_id"]
         sandbox.admin.correct(exec_id, 29, "182.05")
         before = sandbox.admin.record("alpaca_margin")
+        assert before["orders"][2]["hwm"] == "12.05"
 
         sandbox.restart(kill=True)
 
