@@ -10,6 +10,8 @@ from django.core.management import CommandError, call_command
 from brokers.models import AccountHealth, BrokerAccount
 from risk.limits import LimitValue, limits_in_force, set_limits
 from risk.models import Limit, Scope
+from risk.rules import REQUIRED
+from tests.environment import ROOT
 from tests.factories import OrderFactory
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.config.models import ConfigurationRecord
@@ -217,3 +219,13 @@ def test_load_config_of_a_wrong_file_is_one_line_and_exit_2(file):
     assert str(failure.value) == "desk.yaml:14: risk.max_order_qty: found 'many', expected a number of 0 or more"
     assert limits()["max_order_qty", Scope.FIRM, ""] == (100, True)
     assert ConfigurationRecord.objects.count() == 1
+
+
+def test_shipped_file_is_sound_with_what_the_desk_command_sets(monkeypatch):
+    monkeypatch.setenv("SANDBOX_URL", "http://127.0.0.1:8001")
+    for account in ("ALPACA", "ALPACA_MARGIN"):
+        monkeypatch.setenv(f"{account}_API_KEY", "key")
+        monkeypatch.setenv(f"{account}_SECRET_KEY", "secret")
+    load(ROOT / "config" / "desk.yaml", actor="system:config")
+    assert set(BrokerAccount.objects.filter(enabled=True).values_list("pk", flat=True)) == {"alpaca", "alpaca_margin"}
+    assert set(REQUIRED) <= {control for control, scope, _ in limits() if scope == Scope.FIRM}
