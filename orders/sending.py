@@ -104,15 +104,29 @@ def _send(request: OrderRequest) -> None:
     if request.not_before and request.not_before > now:
         return
     if request.kind == RequestKind.NEW and request.send_before <= now:
-        if _claim(request, RequestState.QUEUED, now):
-            close_never_sent(request, f"{NEVER_SENT_TOO_OLD}: waited past {request.send_before:%H:%M:%S}")
+        _expire_unsent(request, now)
         return
     if request.kind != RequestKind.NEW and not _address(request):
         return
-    if request.kind != RequestKind.CANCEL and current_rulebook().halt_of(request.broker_name, request.order.symbol):
+    if _is_halted(request):
         return
     if _claim(request, RequestState.QUEUED, now):
         _deliver(request)
+
+
+def _expire_unsent(request: OrderRequest, now: datetime) -> None:
+    """Close an order that waited too long, under a claim, so that no other worker sends it meanwhile."""
+    if _claim(request, RequestState.QUEUED, now):
+        request.sent_at = None
+        request.save(update_fields=["sent_at"])
+        close_never_sent(request, f"{NEVER_SENT_TOO_OLD}: waited past {request.send_before:%H:%M:%S}")
+
+
+def _is_halted(request: OrderRequest) -> bool:
+    """Whether a halt keeps the request from being sent; cancels always go out."""
+    if request.kind == RequestKind.CANCEL:
+        return False
+    return current_rulebook().halt_of(request.broker_name, request.order.symbol) is not None
 
 
 def _address(request: OrderRequest) -> bool:
@@ -126,8 +140,10 @@ def _address(request: OrderRequest) -> bool:
 
 
 def _send_again(request: OrderRequest) -> None:
-    if _claim(request, request.state, timezone.now()):
-        _deliver(request)
+    if _is_halted(request):
+        _mark_unknown(request, "halted: not sent again")
+    elif _claim(request, request.state, timezone.now()):
+        _deliver(request, in_doubt=True)
 
 
 def _claim(request: OrderRequest, state: str, now: datetime) -> bool:
@@ -141,12 +157,15 @@ def _claim(request: OrderRequest, state: str, now: datetime) -> bool:
     return True
 
 
-def _deliver(request: OrderRequest) -> None:
-    """Talk to the broker about a claimed request and store its answer."""
+def _deliver(request: OrderRequest, *, in_doubt: bool = False) -> None:
+    """Talk to the broker about a claimed request, store its answer; `in_doubt` when an earlier send may yet arrive."""
     try:
         answer = _tell(request)
     except TryLater as error:
-        _requeue(request, error)
+        if in_doubt:
+            _mark_unknown(request, error.text)
+        else:
+            _requeue(request, error)
     except (NotSupported, OrderRefused) as error:
         _take_refusal(request, error)
     except OutcomeUnknown as error:
@@ -225,9 +244,9 @@ def _mark_unknown(request: OrderRequest, text: str) -> None:
     pause = min(FIRST_QUESTION_AFTER * 2 ** min(request.attempts, 5), LONGEST_PAUSE)
     now = timezone.now()
     with transaction.atomic():
-        OrderRequest.objects.filter(pk=request.pk).unanswered().update(
-            state=RequestState.UNKNOWN, text=text, not_before=now + timedelta(seconds=pause)
-        )
+        values = {"state": RequestState.UNKNOWN, "text": text, "not_before": now + timedelta(seconds=pause)}
+        if not OrderRequest.objects.filter(pk=request.pk).unanswered().update(**values):
+            return  # a report told it meanwhile
         Order.objects.filter(pk=request.order_id, outcome_unknown_since=None).update(outcome_unknown_since=now)
         wakeups.send_soon(request, countdown=pause + 0.05)
 
