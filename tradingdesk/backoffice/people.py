@@ -3,9 +3,10 @@
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from rest_framework.authtoken.admin import TokenAdmin
-from rest_framework.authtoken.models import TokenProxy
+from rest_framework.authtoken.admin import TokenAdmin, TokenChangeList
+from rest_framework.authtoken.models import Token, TokenProxy
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.views import ChangeList
 
 from tradingdesk.backoffice.admins import AuditedAdmin
 
@@ -16,7 +17,7 @@ for _model in (User, Group, TokenProxy):
 
 
 @admin.register(User)
-class DeskUserAdmin(AuditedAdmin, UserAdmin):
+class DeskUserAdmin(UserAdmin, AuditedAdmin):
     """People and programs that may sign in."""
 
     form = UserChangeForm
@@ -33,12 +34,16 @@ class DeskUserAdmin(AuditedAdmin, UserAdmin):
 
 
 @admin.register(Group)
-class DeskGroupAdmin(AuditedAdmin, GroupAdmin):
+class DeskGroupAdmin(GroupAdmin, AuditedAdmin):
     """What people of one task may do."""
 
 
+class DeskTokenChangeList(TokenChangeList, ChangeList):
+    """Link each row by its user: the key of the table is the secret itself."""
+
+
 @admin.register(TokenProxy)
-class DeskTokenAdmin(AuditedAdmin, TokenAdmin):
+class DeskTokenAdmin(TokenAdmin, AuditedAdmin):
     """Tokens for programs, one a user; to change one, delete it and add another."""
 
     list_display = ("user", "masked_key", "created")
@@ -49,6 +54,19 @@ class DeskTokenAdmin(AuditedAdmin, TokenAdmin):
     def has_change_permission(self, request, obj=None) -> bool:
         return False
 
+    def get_changelist(self, request, **kwargs):
+        return DeskTokenChangeList
+
+    def get_object(self, request, object_id, from_field=None):
+        """Fetch a token with its key masked: pages name it in their titles."""
+        token = super().get_object(request, object_id, from_field)
+        if token is not None:
+            token.key = _masked(token.key)
+        return token
+
+    def delete_model(self, request, obj):
+        Token.objects.filter(user_id=obj.user_id).delete()
+
     def save_model(self, request, obj, form, change):
         super().save_model(request, obj, form, change)
         messages.warning(request, f"The key of {obj.user}, shown only now: {obj.key}")
@@ -58,4 +76,8 @@ class DeskTokenAdmin(AuditedAdmin, TokenAdmin):
 
     @admin.display(description="key")
     def masked_key(self, token: TokenProxy) -> str:
-        return token.key[:SHOWN_OF_A_KEY] + "…"
+        return _masked(token.key)
+
+
+def _masked(key: str) -> str:
+    return key[:SHOWN_OF_A_KEY] + "…"

@@ -24,7 +24,7 @@ class DeskPeriodicTaskForm(PeriodicTaskForm):
 
 
 @admin.register(PeriodicTask)
-class DeskPeriodicTaskAdmin(AuditedAdmin, PeriodicTaskAdmin):
+class DeskPeriodicTaskAdmin(PeriodicTaskAdmin, AuditedAdmin):
     """What runs when."""
 
     form = DeskPeriodicTaskForm
@@ -54,7 +54,7 @@ class DeskIntervalScheduleAdmin(AuditedAdmin):
 
 
 @admin.register(CrontabSchedule)
-class DeskCrontabScheduleAdmin(AuditedAdmin, CrontabScheduleAdmin):
+class DeskCrontabScheduleAdmin(CrontabScheduleAdmin, AuditedAdmin):
     """At times of the clock."""
 
 
@@ -64,5 +64,5 @@ class DeskSolarScheduleAdmin(AuditedAdmin):
 
 
 @admin.register(ClockedSchedule)
-class DeskClockedScheduleAdmin(AuditedAdmin, ClockedScheduleAdmin):
+class DeskClockedScheduleAdmin(ClockedScheduleAdmin, AuditedAdmin):
     """Once."""
