@@ -11,8 +11,8 @@ from decimal import Decimal
 from brokers.adapter import Capabilities
 from brokers.models import Listing
 from orders.ticket import OrderTicket
-from risk.rules import Denial, plain
-from tradingdesk.fields import fit
+from risk.rules import Denial
+from tradingdesk.fields import fit, plain
 from tradingdesk.fix import AssetClass
 
 _CENT, _HUNDREDTH_OF_A_CENT = Decimal("0.01"), Decimal("0.0001")

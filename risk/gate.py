@@ -18,12 +18,11 @@ from risk.rules import (
     Rulebook,
     exceeds,
     limit_denials,
-    plain,
     shorted_qty,
     with_order,
     worst_px,
 )
-from tradingdesk.fields import MONEY_PLACES, fit
+from tradingdesk.fields import MONEY_PLACES, fit, plain
 from tradingdesk.fix import Side
 
 

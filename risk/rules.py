@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 
 from risk.models import Control, Scope
+from tradingdesk.fields import plain
 from tradingdesk.fix import OrdType, Side
 
 REQUIRED = (Control.MAX_ORDER_NOTIONAL, Control.PORTFOLIO_RISK_LIMIT, Control.MAX_BROKER_ALLOCATION)
@@ -121,11 +122,6 @@ class AccountVerdict:
         numbers = ("reserve_px", "reserve_qty", "buying_power_needed", "gross_before", "gross_after")
         figures = {name: plain(getattr(self, name)) for name in numbers}
         return {"allowed": self.allowed, "denials": [denial.as_dict() for denial in self.denials], **figures}
-
-
-def plain(value: Decimal) -> str:
-    """A decimal as people write it: no exponent, no trailing zeros."""
-    return f"{value.normalize():f}"
 
 
 def worst_px(order: ProposedOrder, *, bid_px: Decimal, ask_px: Decimal) -> Decimal:

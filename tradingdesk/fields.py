@@ -33,6 +33,11 @@ def fit(value: Decimal, places: int = QUANTITY_PLACES) -> Decimal:
     return rounded if significant_digits(rounded) <= EXACT_DIGITS else _FIFTEEN.plus(rounded)
 
 
+def plain(value: Decimal | None) -> str | None:
+    """Write a decimal as people do: no exponent, no trailing zeros, no minus before zero. None stays None."""
+    return None if value is None else f"{value.normalize() + 0:f}"
+
+
 class ExactDecimalField(models.DecimalField):
     """A decimal that is stored exactly or refused by name."""
 

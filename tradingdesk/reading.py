@@ -15,11 +15,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from tradingdesk.errors import InvalidInput
-
-
-def plain(value: Decimal | None) -> str | None:
-    """Write a decimal with neither exponent nor trailing zeros."""
-    return None if value is None else f"{value.normalize() + 0:f}"
+from tradingdesk.fields import plain
 
 
 class PlainDecimal(serializers.DecimalField):

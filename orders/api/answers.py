@@ -7,8 +7,9 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from orders.models import Order
+from tradingdesk.fields import plain
 from tradingdesk.fix import OrderClass, OrdStatus, OrdType, Side, TimeInForce
-from tradingdesk.reading import PlainDecimal, plain
+from tradingdesk.reading import PlainDecimal
 
 
 class DenialSerializer(serializers.Serializer):

@@ -14,11 +14,11 @@ from risk.rules import (
     Rulebook,
     exceeds,
     limit_denials,
-    plain,
     shorted_qty,
     with_order,
     worst_px,
 )
+from tradingdesk.fields import plain
 from tradingdesk.fix import OrdType, Side
 
 amounts = st.decimals("0", "100000", places=2)

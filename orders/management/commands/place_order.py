@@ -8,8 +8,8 @@ from orders.models import Order
 from orders.ticket import OrderTicket, parse_ticket
 from tradingdesk.audit.people import operator
 from tradingdesk.errors import DeskError, InvalidInput
+from tradingdesk.fields import plain
 from tradingdesk.fix import OrdStatus
-from tradingdesk.reading import plain
 
 DENIED, USAGE = 1, 2
 
