@@ -1,0 +1,186 @@
+"""Threads that race for the same limit, the same id or the same order: exactly what fits is accepted."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from threading import Barrier, Thread
+
+import pytest
+from django.db import connection
+
+from brokers.messages import ExecutionReport
+from brokers.models import BrokerAccount
+from orders import sending
+from orders.executions import apply_report
+from orders.intake import submit_order
+from orders.models import Execution, Order, OrderRequest, Position
+from orders.ticket import parse_ticket
+from risk.limits import LimitValue, set_limits
+from risk.models import Control
+from risk.rulebook import forget
+from tests.factories import trading_desk
+from tests.orders.desk import LIMIT_BUY, Counterparty, submit
+from tests.orders.invariants import assert_books_balance
+from tests.orders.scripted_gateway import ScriptedGateway
+from tradingdesk.fix import ExecType
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+THREADS = 16
+SIZE = Decimal(18_240)  # 100 at 182.40
+
+
+@pytest.fixture(autouse=True)
+def desk(transactional_db, wakings):
+    forget()
+    yield trading_desk()
+    forget()
+
+
+def race(work: Callable[[int], object], threads: int = THREADS) -> list:
+    """Do the work in threads that start together; what each gave, exceptions included."""
+    start, results = Barrier(threads), [None] * threads
+
+    def run(number: int) -> None:
+        try:
+            start.wait(30)
+            results[number] = work(number)
+        except Exception as error:
+            results[number] = error
+        finally:
+            connection.close()
+
+    racing = [Thread(target=run, args=(number,)) for number in range(threads)]
+    for thread in racing:
+        thread.start()
+    for thread in racing:
+        thread.join(120)
+    assert not any(thread.is_alive() for thread in racing)
+    return results
+
+
+def raise_first(results: list) -> list:
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return results
+
+
+def submit_one(number: int, **body) -> str:
+    ticket = parse_ticket(LIMIT_BUY | body)
+    return submit_order(ticket=ticket, actor=f"thread-{number}").order.status
+
+
+def set_limit(control: Control, value) -> None:
+    set_limits([LimitValue(control, Decimal(value))], actor="ann", reason="race")
+
+
+@pytest.mark.parametrize("fits", [0, 5])
+def test_orders_racing_for_the_firms_gross_limit_pass_exactly_as_many_as_fit(fits):
+    set_limit(Control.PORTFOLIO_RISK_LIMIT, SIZE * fits + SIZE / 2)
+
+    statuses = raise_first(race(submit_one))
+
+    assert (statuses.count("pending"), statuses.count("denied")) == (fits, THREADS - fits)
+    assert OrderRequest.objects.count() == fits
+    assert sum(row.reserved_notional for row in Order.objects.all()) == SIZE * fits
+    assert_books_balance()
+
+
+def test_orders_racing_for_an_accounts_share_pass_exactly_as_many_as_fit():
+    set_limit(Control.MAX_BROKER_ALLOCATION, "0.05")  # of two millions: five orders and a half
+
+    statuses = raise_first(race(lambda number: submit_one(number, broker_name="alpaca")))
+
+    assert statuses.count("pending") == 5
+    codes = {denial["code"] for order in Order.objects.filter(status="denied") for denial in order.denials}
+    assert codes == {"BROKER_ALLOCATION_EXCEEDS_LIMIT"}
+    assert_books_balance()
+
+
+def test_orders_racing_over_both_accounts_fill_both_shares():
+    set_limit(Control.MAX_BROKER_ALLOCATION, "0.03")  # of two millions: three orders at each account
+
+    statuses = raise_first(race(submit_one))
+
+    assert statuses.count("pending") == 6
+    went_to = list(Order.objects.filter(status="pending").values_list("account_id", flat=True))
+    assert (went_to.count("alpaca"), went_to.count("alpaca_margin")) == (3, 3)
+    assert_books_balance()
+
+
+def test_orders_racing_for_buying_power_pass_exactly_as_many_as_it_pays_for():
+    BrokerAccount.objects.update(buying_power=SIZE * 4 + 1)
+
+    statuses = raise_first(race(lambda number: submit_one(number, broker_name="alpaca")))
+
+    assert statuses.count("pending") == 4
+    assert_books_balance()
+
+
+def test_one_id_submitted_by_all_threads_at_once_makes_one_order():
+    def work(number):
+        submission = submit_order(ticket=parse_ticket(LIMIT_BUY | {"client_order_id": "mine-1"}), actor="ann")
+        return submission.created, submission.order.pk
+
+    results = raise_first(race(work))
+
+    assert sum(created for created, _ in results) == 1
+    assert len({pk for _, pk in results}) == 1
+    assert (Order.objects.count(), OrderRequest.objects.count()) == (1, 1)
+    assert_books_balance()
+
+
+def test_limit_lowered_in_the_middle_of_a_race_holds_for_every_order_after_it():
+    def work(number):
+        if number == 0:
+            set_limit(Control.PORTFOLIO_RISK_LIMIT, SIZE * 3)
+            return list(Order.objects.filter(status="pending").values_list("pk", flat=True))
+        return submit_one(number)
+
+    before = raise_first(race(work))[0]
+
+    accepted = Order.objects.filter(status="pending").count()
+    assert max(len(before), 3) >= accepted
+    assert_books_balance()
+
+
+def test_one_fill_told_by_all_threads_is_booked_once():
+    broker = Counterparty(submit(broker_name="alpaca"))
+    broker.acknowledge()
+    report = broker.report(ExecType.TRADE, exec_id="e1", last_qty=40, last_px=182)
+
+    results = raise_first(race(lambda number: apply_report(account=broker.account, report=report)))
+
+    assert sum(isinstance(result, Execution) for result in results) == 1
+    assert (broker.order.cum_qty, Position.objects.get().qty) == (40, 40)
+    assert_books_balance()
+
+
+def test_fills_of_several_orders_racing_with_new_orders_lose_nothing():
+    brokers = [Counterparty(submit(broker_name="alpaca")) for _ in range(4)]
+    reports: list[ExecutionReport] = [
+        brokers[number % 4].report(ExecType.TRADE, exec_id=f"e{number}", last_qty=10, last_px=182, seconds=number)
+        for number in range(12)
+    ]
+
+    def work(number):
+        if number < len(reports):
+            return apply_report(account=brokers[0].account, report=reports[number])
+        return submit_one(number, side="sell", price="190")
+
+    raise_first(race(work))
+
+    assert (Execution.objects.count(), Position.objects.get().qty) == (12, 120)
+    assert [broker.order.cum_qty for broker in brokers] == [30, 30, 30, 30]
+    assert_books_balance()
+
+
+def test_request_that_all_threads_are_woken_for_is_sent_once(monkeypatch):
+    gateway = ScriptedGateway()
+    monkeypatch.setattr(sending, "gateway_for", lambda account: gateway)
+    request = submit().requests.get()
+
+    raise_first(race(lambda number: sending.send_request(request.pk)))
+
+    assert gateway.calls == ["submit"]
+    assert Order.objects.get().status == "new"
