@@ -19,7 +19,6 @@ from risk.rules import (
     worst_px,
 )
 from tradingdesk.fields import plain
-from tradingdesk.fields import plain
 from tradingdesk.fix import OrdType, Side
 
 amounts = st.decimals("0", "100000", places=2)
