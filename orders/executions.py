@@ -289,7 +289,7 @@ def _refuse_request(order: Order, rejected: CancelRejected) -> None:
 
 def _fit_reservation(order: Order) -> None:
     """Reserve for the order's own size; while a replace is on its way, for no less than it asks."""
-    if order.order_qty is None:
+    if order.order_qty is None or order.closed_as:
         return
     on_its_way = order.requests.unanswered().filter(kind=RequestKind.REPLACE)
     asked = order.working_as == WorkingAs.PENDING_REPLACE or on_its_way.exists()
