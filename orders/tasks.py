@@ -12,7 +12,7 @@ from django.utils import timezone
 from brokers.models import BrokerAccount
 from orders import sending, sync, wakeups
 from orders.changes import ticket_of
-from orders.intake import decide_and_store, prepare_market
+from orders.intake import decide_and_store, known_market, with_prices
 from orders.models import Order, OrderRequest
 from tradingdesk.fix import RequestState
 
@@ -33,7 +33,7 @@ def route_order(order_pk: int) -> None:
     """Judge and route an order that was taken with `defer`; does nothing once it is routed or closed."""
     order = Order.objects.select_related("instrument", "submitted_by").get(pk=order_pk)
     ticket = ticket_of(order)
-    market = prepare_market(order.instrument, ticket)
+    market = with_prices(known_market(ticket), ticket)
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=order_pk)
         if order.account_id is None and order.closed_as is None:
