@@ -111,9 +111,17 @@ class Venue:
                 listener(event)
         if self.store.is_dirty and self._commit is None:
             self._schedule_commit()
-        if self._step_timer is None and self.engine.next_due is not None:
-            wait = max((self.engine.next_due - now).total_seconds(), STEP_S)
-            self._step_timer = asyncio.get_running_loop().call_later(wait, self._step)
+        if self.engine.next_due is not None:
+            self._step_in(max((self.engine.next_due - now).total_seconds(), STEP_S))
+
+    def _step_in(self, seconds: float) -> None:
+        """See to it that the next step comes no later than this."""
+        loop = asyncio.get_running_loop()
+        if self._step_timer is not None:
+            if self._step_timer.when() <= loop.time() + seconds:
+                return
+            self._step_timer.cancel()
+        self._step_timer = loop.call_later(seconds, self._step)
 
     def _record(self, event: Event) -> None:
         order, execution = event.order, event.execution

@@ -110,7 +110,7 @@ def test_fault_meets_only_the_order_account_and_number_of_times_it_was_ordered_f
 
 
 def test_delayed_answer_comes_late_though_the_order_is_taken_at_once(admin, caller, wanted, sandbox):
-    admin.fault("delay", seconds=30, when="after", client_order_id=wanted)
+    admin.fault("delay", seconds=30, when="after", operation="new_order", client_order_id=wanted)
     thread, got = caller.in_background(wanted)
     other = Caller(sandbox)
     deadline = time.monotonic() + 20
@@ -221,6 +221,10 @@ def test_cancel_that_the_venue_refuses_leaves_the_order_working(tmp_path):
         path = f"{sandbox.url}/v2/orders/{order['id']}"
         assert caller.session.delete(path, timeout=10).status_code == 204
         assert caller.session.get(path, timeout=10).json()["status"] == "pending_cancel"
+        later = caller.order(str(uuid4())).json()["id"]
+        deadline = time.monotonic() + 20
+        while caller.get(f"/orders/{later}").json()["status"] != "new":
+            assert time.monotonic() < deadline, "a pending cancel holds up other orders"
         sandbox.admin.act(order["id"], "refuse_cancel")
         assert caller.session.get(path, timeout=10).json()["status"] == "new"
 

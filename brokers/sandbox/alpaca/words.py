@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from brokers.sandbox.accounts import Asset, stable_id
 from brokers.sandbox.book import ZERO, Execution, Order
 from brokers.sandbox.ledger import Holding
-from tradingdesk.fix import OrdStatus, Side
+from tradingdesk.fix import OrdStatus, Side, TimeInForce
 
 NEW_YORK = ZoneInfo("America/New_York")
 GTC_LASTS = timedelta(days=90)
@@ -58,6 +58,7 @@ def position_intent(order: Order) -> str:
 def order_words(order: Order) -> dict[str, Any]:
     """An order as the orders API shows it. A simple order's class is an empty string."""
     asked, kind = timestamp(order.created_at), order.ord_type.value
+    lasts = {"expires_at": timestamp(order.created_at + GTC_LASTS)} if order.time_in_force is TimeInForce.GTC else {}
     return {
         "id": order.order_id,
         "client_order_id": order.client_order_id,
@@ -66,7 +67,7 @@ def order_words(order: Order) -> dict[str, Any]:
         "submitted_at": asked,
         "filled_at": optional_time(order.filled_at),
         "expired_at": optional_time(order.expired_at),
-        "expires_at": timestamp(order.created_at + GTC_LASTS),
+        **lasts,
         "canceled_at": optional_time(order.canceled_at),
         "failed_at": optional_time(order.failed_at),
         "replaced_at": optional_time(order.replaced_at),
