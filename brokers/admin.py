@@ -18,14 +18,12 @@ class BrokerAccountAdmin(ReadOnlyAdmin):
     note = "Accounts are configured in config/desk.yaml: enable, disable and set allocation there, then load_config."
     list_display = (
         "broker_name",
-        "adapter",
         "enabled",
         "paper_trading",
         "status_label",
         "health_label",
-        shown.column("allocation_percent", "allocation target", show=shown.share),
+        shown.column("allocation_percent", "target", show=shown.share),
         shown.column("portfolio_value", show=shown.money),
-        shown.column("equity", show=shown.money),
         shown.column("cash", show=shown.money),
         shown.column("buying_power", show=shown.money),
         "currency",

@@ -234,6 +234,7 @@ UNFOLD = {
     "STYLES": ["tradingdesk.backoffice.assets.stylesheet"],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "tradingdesk.backoffice.assets.favicon"}],
     "SITE_URL": "tradingdesk.backoffice.assets.index",
+    "COLORS": {"primary": "tradingdesk.backoffice.assets.primary_colours"},
 }
 
 # The configuration record applies each section of desk.yaml through the app that owns it.

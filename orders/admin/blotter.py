@@ -60,8 +60,7 @@ class OrderAdmin(ReadOnlyAdmin):
         "type_and_price",
         "status_label",
         "broker",
-        shown.column("cum_qty", "filled", show=shown.number),
-        shown.column("avg_px", "average", show=shown.number),
+        "filled",
         "strategy",
         "client_order_id",
     )
@@ -98,6 +97,12 @@ class OrderAdmin(ReadOnlyAdmin):
     @admin.display(description="type and price")
     def type_and_price(self, order: Order) -> str:
         return " ".join([order.get_ord_type_display(), *prices_of(order), order.time_in_force])
+
+    @admin.display(description="filled")
+    def filled(self, order: Order) -> str:
+        if order.avg_px is None:
+            return shown.number(order.cum_qty)
+        return f"{shown.number(order.cum_qty)} at {shown.number(round(order.avg_px, 4))}"
 
     @admin.display(description="broker")
     def broker(self, order: Order) -> str:

@@ -1,4 +1,4 @@
-"""What an order's page shows: each kind of fact, bounded, and all of them in the order they happened."""
+"""What an order's page shows: each kind of fact, bounded, and all of them in the order the desk learnt of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One line of the timeline."""
+    """One line of the timeline, by the desk's own clock: brokers' clocks do not agree with it to the millisecond."""
 
     at: datetime
     icon: str
@@ -130,13 +130,9 @@ def _execution_moment(execution: Execution) -> Moment:
     what = (
         f"{execution.get_exec_type_display()}: {shown.number(execution.last_qty)} at {shown.number(execution.last_px)}"
     )
-    return Moment(
-        execution.transact_time,
-        "swap_horiz",
-        what,
-        execution.exec_id,
-        "good" if execution.exec_type == "trade" else "bad",
-    )
+    tone = "good" if execution.exec_type == "trade" else "bad"
+    detail = f"{execution.exec_id}, at the broker {shown.stamp(execution.transact_time)}"
+    return Moment(execution.received_at, "swap_horiz", what, detail, tone)
 
 
 def _message_moment(message: BrokerMessage) -> Moment:

@@ -114,7 +114,6 @@ def _missing(model_admin, request: HttpRequest, object_id: str) -> HttpResponse:
 
 def _render(model_admin, request: HttpRequest, order: Order, **forms_and_denials) -> HttpResponse:
     context = {
-        "original": order,
         "order": order,
         "life": life_of(order, may_see_trail=request.user.has_perm("tradingdesk.view_auditevent")),
         "status_label": STATUS_LABELS[order.status],

@@ -144,7 +144,12 @@ def test_other_pages_in_both_themes(desk, life, theme):
 def test_html_in_text_fields_is_never_run(desk):
     order = rows.order_with_history(7, text=rows.HTML)
     desk.page.on("dialog", lambda dialog: desk.failures.append(f"dialog: {dialog.message}"))
-    for path in (f"orders/order/{order.pk}/change/", "orders/order/", "tradingdesk/auditevent/", "orders/orderrequest/"):
+    for path in (
+        f"orders/order/{order.pk}/change/",
+        "orders/order/",
+        "tradingdesk/auditevent/",
+        "orders/orderrequest/",
+    ):
         desk.open(f"/admin/{path}")
     desk.open(f"/admin/orders/order/?q={rows.HTML}")
     desk.assert_sound()

@@ -21,8 +21,7 @@ class AuditEventAdmin(AppendOnlyAdmin):
         "actor",
         "broker_name",
         "symbol",
-        "order_link",
-        "entity_key",
+        "about",
         "reason_in_short",
     )
     list_display_links = ("kind",)
@@ -58,6 +57,11 @@ class AuditEventAdmin(AppendOnlyAdmin):
             | Q(symbol=term.upper())
             | Q(entity__in=distinct_values(AuditEvent, "entity"), entity_key=term)
         )
+
+    @admin.display(description="about")
+    def about(self, event: AuditEvent) -> str:
+        """The order, or whatever else it is about."""
+        return self.order_link(event) if event.client_order_id else f"{event.entity} {event.entity_key}"
 
     @admin.display(description="order")
     def order_link(self, event: AuditEvent) -> str:

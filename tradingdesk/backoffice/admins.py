@@ -1,5 +1,6 @@
 """The kinds of admin page: what people may edit, state that only stage functions move, and facts."""
 
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_permission_codename
 from django.db import models
@@ -8,7 +9,7 @@ from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
 from tradingdesk.audit import trail
-from tradingdesk.backoffice.lists import BoundedPaginator
+from tradingdesk.backoffice.lists import BoundedChangeList, BoundedPaginator
 from tradingdesk.backoffice.shown import readable
 
 
@@ -18,10 +19,14 @@ class BackOfficeAdmin(ModelAdmin):
     list_per_page = 50
     list_max_show_all = 0
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER
     paginator = BoundedPaginator
     list_filter_submit = True
     list_fullwidth = True
     compressed_fields = True
+
+    def get_changelist(self, request, **kwargs):
+        return BoundedChangeList
 
     def search_by(self, term: str) -> models.Q | None:
         """Turn a search term into an indexed condition; None leaves it to Django's `search_fields`."""
@@ -45,8 +50,7 @@ class BackOfficeAdmin(ModelAdmin):
     def page(self, request: HttpRequest, template: str, *, title: str, status: int = 200, **context) -> HttpResponse:
         """Render a page of this model's in the site's frame."""
         request.current_app = self.admin_site.name
-        frame = {**self.admin_site.each_context(request), "opts": self.opts, "title": title, "is_fullwidth": "1"}
-        frame["inline_admin_formsets"] = []
+        frame = {**self.admin_site.each_context(request), "title": title, "content_title": title, "is_fullwidth": "1"}
         return TemplateResponse(request, template, {**frame, "media": self.media, **context}, status=status)
 
 

@@ -8,6 +8,7 @@ from django.db import connection, models
 from django.utils.functional import cached_property
 from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter
 from unfold.utils import parse_date_str
+from unfold.views import ChangeList
 
 COUNTED_AT_MOST = 10_000
 OFFERED_AT_MOST = 200
@@ -26,6 +27,14 @@ class BoundedPaginator(Paginator):
     def is_capped(self) -> bool:
         """Whether there may be more rows than were counted."""
         return self.count == COUNTED_AT_MOST
+
+
+class BoundedChangeList(ChangeList):
+    """A list that knows no full count, and does not offer to show everything."""
+
+    def get_results(self, request) -> None:
+        super().get_results(request)
+        self.full_result_count = self.full_result_count or self.result_count
 
 
 def distinct_values(model: type[models.Model], column: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Template words of the back office."""
 
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django import template
@@ -11,6 +12,16 @@ register = template.Library()
 for _name in ("number", "money", "share", "stamp"):
     register.filter(_name, getattr(shown, _name))
 register.filter("as_json", shown.as_json)
+
+
+@register.filter
+def figure(value: str | None) -> str:
+    """Show a number that JSON keeps as text."""
+    try:
+        return shown.number(Decimal(value))
+    except (InvalidOperation, TypeError, ValueError):
+        return value or shown.EMPTY
+
 
 _MISSING = object()
 
