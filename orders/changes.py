@@ -141,7 +141,7 @@ def _judge(order: Order, ticket: OrderTicket, market: Market, held: exposure.Exp
     proposed = replace(
         propose(ticket), cum_qty=order.cum_qty, held_qty=order.reserved_qty, held_notional=order.reserved_notional
     )
-    decision = decide(ticket, market, held, proposed)
+    decision = decide(ticket, market, held, proposed, only=order.account_id)
     store_decision(order, decision, about=RequestKind.REPLACE)
     if decision.allowed:
         _hold_worse(order, held, decision.verdict.accounts[order.account_id])

@@ -69,13 +69,19 @@ def read_market(symbol: str) -> Market | None:
     return Market(instrument, accounts, by_name, {a.broker_name: capabilities[a.adapter] for a in accounts})
 
 
-def decide(ticket: OrderTicket, market: Market, held: exposure.Exposure, proposed: ProposedOrder) -> Decision:
-    """Judge and route over what `held` shows, which the caller has locked (or not, for a preview)."""
+def decide(
+    ticket: OrderTicket, market: Market, held: exposure.Exposure, proposed: ProposedOrder, *, only: str = ""
+) -> Decision:
+    """Judge and route over what `held` shows, which the caller has locked (or not, for a preview).
+
+    With `only`, that account is the one candidate: where an order works already, no other is.
+    """
     book = rulebook.rulebook(held.firm.rules_version)
     now = timezone.now()
-    candidates = list(_candidates(market, book, proposed, now))
+    accounts = [account for account in market.accounts if only in ("", account.broker_name)]
+    candidates = list(_candidates(market, accounts, book, proposed, now))
     verdict = gate.judge(proposed, candidates, held, book, market.total_value)
-    choice = choose(_routable(ticket, market, held, verdict), preferred=ticket.broker_name)
+    choice = choose(_routable(ticket, market, accounts, held, verdict), preferred=ticket.broker_name)
     denials = list(verdict.denials)
     if not denials and not choice.chosen:
         denials = _not_routable(choice, ticket.broker_name)
@@ -140,9 +146,11 @@ def _seconds(value: Decimal) -> timedelta:
     return timedelta(seconds=float(value))
 
 
-def _candidates(market: Market, book: Rulebook, order: ProposedOrder, now: datetime) -> Iterable[CandidateAccount]:
-    unreflected = _unreflected_buying_power(market)
-    for account in market.accounts:
+def _candidates(
+    market: Market, accounts: list[BrokerAccount], book: Rulebook, order: ProposedOrder, now: datetime
+) -> Iterable[CandidateAccount]:
+    unreflected = _unreflected_buying_power(accounts)
+    for account in accounts:
         listing = market.listings.get(account.broker_name)
         quote = quote_of(listing)
         problem = price_problem(quote, book, {"broker_name": account.broker_name, "symbol": order.symbol}, now)
@@ -158,23 +166,27 @@ def _candidates(market: Market, book: Rulebook, order: ProposedOrder, now: datet
         )
 
 
-def _unreflected_buying_power(market: Market) -> dict[str, Decimal]:
+def _unreflected_buying_power(accounts: list[BrokerAccount]) -> dict[str, Decimal]:
     """Buying power held, per account, by orders that the broker did not know when it gave its figure."""
     unknown_then = Q(acknowledged_at=None, closed_at=None)
-    for account in market.accounts:
+    for account in accounts:
         if account.last_updated:
             unknown_then |= Q(account=account, acknowledged_at__gt=account.last_updated)
     held = Case(
         When(closed_as__isnull=False, cum_qty=0, then=None), default=F("buying_power_held"), output_field=DecimalField()
     )
-    rows = Order.objects.filter(unknown_then, account__in=market.names).order_by().values_list("account_id")
+    rows = Order.objects.filter(unknown_then, account__in=accounts).order_by().values_list("account_id")
     return {name: total or Decimal(0) for name, total in rows.annotate(total=Sum(held))}
 
 
 def _routable(
-    ticket: OrderTicket, market: Market, held: exposure.Exposure, verdict: gate.Verdict
+    ticket: OrderTicket,
+    market: Market,
+    accounts: list[BrokerAccount],
+    held: exposure.Exposure,
+    verdict: gate.Verdict,
 ) -> Iterable[Candidate]:
-    for account in market.accounts:
+    for account in accounts:
         name = account.broker_name
         judged = verdict.accounts[name]
         problems = [

@@ -46,6 +46,17 @@ _AUDIT_KINDS = {
     ExecType.RESTATED: "order.restated",
     ExecType.ORDER_STATUS: "order.status",
 }
+# A re-read tells that something happened, not what it was called; the state it ended in does.
+_AUDIT_KINDS_BY_STATUS = {
+    OrdStatus.NEW: "order.accepted",
+    OrdStatus.CANCELED: "order.cancelled",
+    OrdStatus.REJECTED: "order.rejected",
+    OrdStatus.EXPIRED: "order.expired",
+    OrdStatus.DONE_FOR_DAY: "order.done_for_day",
+    OrdStatus.SUSPENDED: "order.suspended",
+    OrdStatus.PENDING_CANCEL: "order.pending_cancel",
+    OrdStatus.PENDING_REPLACE: "order.pending_replace",
+}
 
 
 def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Execution | None:
@@ -182,7 +193,13 @@ def _apply_state(account: BrokerAccount, order: Order, report: ExecutionReport, 
         return
     order.save()
     _store_message(account, order, report, report.exec_type)
-    _record(_AUDIT_KINDS[report.exec_type], order, before, report.text)
+    _record(_audit_kind(order, report, before), order, before, report.text)
+
+
+def _audit_kind(order: Order, report: ExecutionReport, before: Mapping[str, Any]) -> str:
+    if report.exec_type == ExecType.ORDER_STATUS and order.status != before["status"]:
+        return _AUDIT_KINDS_BY_STATUS.get(OrdStatus(order.status), _AUDIT_KINDS[report.exec_type])
+    return _AUDIT_KINDS[report.exec_type]
 
 
 def _may_move_exposure(order: Order, report: ExecutionReport) -> bool:
