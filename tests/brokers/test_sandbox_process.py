@@ -10,6 +10,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,36 @@ def test_day_order_expires_with_the_session_and_the_next_one_opens(tmp_path):
         eventually(lambda: trading.get_clock().is_open)
         first = trading.get_clock()
         assert first.next_close < first.next_open
+
+
+def test_session_goes_on_after_a_restart(tmp_path):
+    with start_sandbox(tmp_path) as sandbox:
+        trading = client_of(sandbox)
+        trading.submit_order(
+            LimitOrderRequest(
+                symbol="IBM", qty=1, side="buy", time_in_force="day", limit_price=1, client_order_id="day"
+            )
+        )
+        closes = trading.get_clock().next_close
+        sandbox.restart(kill=True)
+        assert trading.get_clock().next_close == closes
+        assert trading.get_order_by_client_id("day").status.value == "new"
+
+
+def test_day_order_expires_when_its_session_ended_while_the_sandbox_was_down(tmp_path):
+    data = write_session(tmp_path / "data", (0, 181.9, 182.0), (5000, 181.9, 182.0))
+    with start_sandbox(tmp_path, data=data, session_break_s=30) as sandbox:
+        trading = client_of(sandbox)
+        order = LimitOrderRequest(
+            symbol="IBM", qty=1, side="buy", time_in_force="day", limit_price=1, client_order_id="day"
+        )
+        trading.submit_order(order)
+        closes = trading.get_clock().next_close
+        sandbox.kill()
+        eventually(lambda: datetime.now(UTC) > closes)
+        sandbox.start()
+        assert trading.get_clock().is_open
+        assert trading.get_order_by_client_id("day").status.value == "expired"
 
 
 def test_order_sent_while_the_market_is_closed_waits_as_accepted(tmp_path):

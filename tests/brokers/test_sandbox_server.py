@@ -417,6 +417,9 @@ def test_activities_are_paged_by_token_in_both_directions(desk):
             pages += page
             token = page[-1]["id"]
         assert pages == wanted
+    later = desk.trading.get("/account/activities/FILL", {"direction": "asc", "after": every[-3]["transaction_time"]})
+    assert later == every[-2:]
+    assert desk.trading.get("/account/activities/FILL", {"after": every[-1]["transaction_time"]}) == []
     assert refusal(lambda: desk.trading.get("/account/activities/FILL", {"page_size": 101}))[0] == 422
     assert refusal(lambda: desk.trading.get("/account/activities/FILL", {"page_token": "nonsense"}))[0] == 422
 

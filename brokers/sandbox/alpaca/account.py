@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -151,8 +152,9 @@ def _account_words(front: Front, account: Account) -> dict[str, Any]:
 def _rows(front: Front, name: str, wanted: set[str], query) -> Iterator[tuple[str, dict[str, Any]]]:
     """(execution id, activity) of the account's trades as they stand, busts gone, in the order asked for."""
     trades, chosen = front.venue.engine.accounts[name].trades, _chooser(query)
-    ids = front.venue.fills[name]
-    for exec_id in ids if read_direction(query.get("direction")) else reversed(ids):
+    rising = read_direction(query.get("direction"))
+    ids = _in_reach(front, name, query, rising)
+    for exec_id in ids if rising else reversed(ids):
         trade = trades.get(exec_id)
         if trade is None or not chosen(trade):
             yield exec_id, {}
@@ -161,6 +163,23 @@ def _rows(front: Front, name: str, wanted: set[str], query) -> Iterator[tuple[st
             yield exec_id, fill_words(trade)
         if "FEE" in wanted and trade.fee:
             yield exec_id, fee_words(trade)
+
+
+def _in_reach(front: Front, name: str, query, rising: bool) -> list[str]:
+    """The account's execution ids without those that `after` and the page token leave out by their time alone."""
+    ids, known = front.venue.fills[name], front.venue.engine.executions
+    after, last = read_time(query.get("after"), "after"), known.get(_last_id(query))
+    begin = bisect_right(ids, after, key=lambda exec_id: known[exec_id].at) if after else 0
+    if last is None:
+        return ids[begin:]
+    if rising:
+        return ids[max(begin, bisect_left(ids, last.at, key=lambda exec_id: known[exec_id].at)) :]
+    return ids[begin : bisect_right(ids, last.at, key=lambda exec_id: known[exec_id].at)]
+
+
+def _last_id(query) -> str:
+    """The execution that the page token is about."""
+    return query.get("page_token", "").rpartition("::")[2].removeprefix("fee-")
 
 
 def _chooser(query):
@@ -181,8 +200,7 @@ def _chooser(query):
 
 def _after_token(rows: Iterator[tuple[str, dict]], query) -> Iterator[dict[str, Any]]:
     """The activities behind the page token, which is the id of the last one that the client has."""
-    token = query.get("page_token", "")
-    last_id = token.rpartition("::")[2].removeprefix("fee-")
+    token, last_id = query.get("page_token", ""), _last_id(query)
     passed = not token
     for exec_id, words in rows:
         if passed:

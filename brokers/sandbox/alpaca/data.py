@@ -144,8 +144,14 @@ def _page(request: web.Request, symbols: list[str]) -> tuple[list[tuple[str, Bar
     end = read_time(query.get("end"), "end") or now
     length, limit = _timeframe(query.get("timeframe", "1Min")), read_limit(query.get("limit"), DEFAULT_BARS, MAX_BARS)
     found = [(symbol, bar) for symbol in symbols for bar in _sorted(tape.between(symbol, start, end, length), query)]
-    begin = int(query.get("page_token") or 0)
+    begin = _offset(query.get("page_token"))
     return found[begin : begin + limit], str(begin + limit) if len(found) > begin + limit else None
+
+
+def _offset(token: str | None) -> int:
+    if token and not (token.isascii() and token.isdecimal()):
+        raise AlpacaError(400, {"message": f"invalid page_token: {token}"})
+    return int(token or 0)
 
 
 def _sorted(found: list[Bar], query) -> list[Bar]:

@@ -85,7 +85,7 @@ def read_limit(raw: str | None, default: int, largest: int) -> int:
     """A page size within its bounds. Raises AlpacaError."""
     if not raw:
         return default
-    if not raw.isdecimal() or not 1 <= int(raw) <= largest:
+    if not (raw.isascii() and raw.isdecimal()) or not 1 <= int(raw) <= largest:
         raise invalid(f"limit must be between 1 and {largest}")
     return int(raw)
 
@@ -103,7 +103,7 @@ def read_time(raw: str | None, field: str) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(raw.replace(" ", "+"))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise invalid(f"{field} must be RFC 3339 or YYYY-MM-DD") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 

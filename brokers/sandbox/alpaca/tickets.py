@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from brokers.sandbox.accounts import Asset
 from brokers.sandbox.alpaca.errors import error, forbidden, invalid, unprocessable
 from brokers.sandbox.alpaca.words import number
-from brokers.sandbox.book import AT_ONCE, STOP_TYPES, Order, Ticket
+from brokers.sandbox.book import AT_ONCE, SMALLEST_QTY, STOP_TYPES, Order, Ticket
 from brokers.sandbox.venue import Venue
 from tradingdesk.fix import OrdType, Side, TimeInForce
 
@@ -78,7 +78,7 @@ def read_decimal(body: Mapping[str, Any], field: str) -> Decimal | None:
         raise invalid(f"{field} is invalid") from None
     if not value.is_finite() or value <= 0:
         raise unprocessable(f"{field} must be > 0")
-    if value > LARGEST or value.normalize().as_tuple().exponent < -9:
+    if value > LARGEST or value != value.quantize(SMALLEST_QTY):
         raise unprocessable(f"{field} is out of range: at most 9 decimal places")
     return value
 
