@@ -17,7 +17,7 @@ from brokers.gateway import Gateway, gateway_for
 from brokers.messages import BrokerError, ExecutionReport, TryLater
 from brokers.models import BrokerAccount, Instrument, Quote
 from orders.executions import apply_report
-from orders.external import adopt_external
+from orders.external import CannotAdopt, adopt_external
 from orders.models import Order, OrderRequest, Position
 from risk import exposure
 from risk.models import ExposureTotal
@@ -75,6 +75,7 @@ class _Reader:
 
 
 _readers: dict[str, _Reader] = {}
+_left_alone: set[tuple[str, str]] = set()
 
 
 def sync_account(broker_name: str, *, moved: bool = False, thorough: bool = False) -> bool:
@@ -221,5 +222,18 @@ def _apply_any(account: BrokerAccount, gateway: Gateway, report: ExecutionReport
     try:
         apply_report(account=account, report=whole)
     except Order.DoesNotExist:
-        adopt_external(account=account, report=whole)
+        if not _adopt(account, whole):
+            return False
     return whole is report or apply_report(account=account, report=report) is not None
+
+
+def _adopt(account: BrokerAccount, report: ExecutionReport) -> bool:
+    """Adopt an order of somebody else's; one of a thing that the desk does not list is said once and left alone."""
+    try:
+        adopt_external(account=account, report=report)
+    except CannotAdopt as problem:
+        if (account.broker_name, report.broker_order_id) not in _left_alone:
+            _left_alone.add((account.broker_name, report.broker_order_id))
+            log.error("an order that the desk did not place cannot be adopted: %s", problem)
+        return False
+    return True
