@@ -98,9 +98,10 @@ def _accepted(model_admin, request: HttpRequest, submission: Submission) -> Http
 def _denied(model_admin, request: HttpRequest, order: Order) -> HttpResponse:
     """Show the ticket again with the denials at their fields; sent again it is a new order."""
     form = _renewed(request)
-    for denial in order.denials:
-        if denial["field"] in form.fields and not form.fields[denial["field"]].widget.is_hidden:
-            form.add_error(denial["field"], f"{denial['detail']} ({denial['code']})")
+    texts = [(denial["field"], f"{denial['detail']} ({denial['code']})") for denial in order.denials]
+    for name, text in dict.fromkeys(texts):
+        if name in form.fields and not form.fields[name].widget.is_hidden:
+            form.add_error(name, text)
     return _render(model_admin, request, form, denied=order)
 
 
