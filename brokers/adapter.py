@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Protocol
 from brokers.messages import (
     AccountState,
     CancelOrder,
+    CancelRejected,
     ClockState,
     ExecutionReport,
     InstrumentInfo,
@@ -60,6 +61,7 @@ class Capabilities:
     replace: bool = True
     unique_client_order_ids: bool = False
     connectionless: bool = False
+    streaming: bool = False
     min_notional: Decimal | None = None
     fractional_time_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY})
     fractional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})
@@ -99,6 +101,25 @@ class Capabilities:
             yield "ord_type", f"{order.ord_type} with a {what} quantity"
         elif order.time_in_force not in self.fractional_time_in_force:
             yield "time_in_force", f"{order.time_in_force} with a {what} quantity"
+
+
+class Listener(Protocol):
+    """Who hears what a broker says unasked: calls from the adapter's own thread, one at a time, in its order.
+
+    A fact that the listener could not take raises; the adapter then counts the connection as lost.
+    """
+
+    def on_fact(self, fact: ExecutionReport | CancelRejected) -> None:
+        """An order moved."""
+
+    def on_quote(self, quote: QuoteState) -> None:
+        """A price changed."""
+
+    def on_connected(self) -> None:
+        """The stream is open (again): what was said in between must be read now."""
+
+    def on_disconnected(self, reason: str) -> None:
+        """The stream is lost; the adapter is trying to get it back."""
 
 
 class BrokerAdapter(ABC):
@@ -175,6 +196,19 @@ class BrokerAdapter(ABC):
     @abstractmethod
     def clock(self) -> ClockState:
         """The market's clock."""
+
+    def next_wire_ref(self) -> str:
+        """What else will identify the next order on the wire, to be stored before it is sent; "" where nothing does."""
+        return ""
+
+    def start(self, listener: Listener) -> None:
+        """Open the long-lived connection and tell the listener what comes, until `close`; reconnect by itself.
+
+        Returns at once. An adapter without a stream does nothing, and is polled.
+        """
+
+    def watch_quotes(self, symbols: Iterable[str]) -> None:
+        """Say which symbols' quotes the listener wants from now on; nothing where there is no stream."""
 
     def close(self) -> None:
         """Give back connections; the adapter is not used afterwards."""

@@ -52,7 +52,10 @@ class OutcomeUnknown(BrokerError):
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """Place an order. Exactly one of `order_qty` (units) and `notional` (quote currency) is set."""
+    """Place an order. Exactly one of `order_qty` (units) and `notional` (quote currency) is set.
+
+    `wire_ref` is what the adapter gave for this send (`BrokerAdapter.next_wire_ref`), stored before it.
+    """
 
     client_order_id: str
     symbol: str
@@ -67,6 +70,7 @@ class NewOrder:
     trail_percent: Decimal | None = None
     extended_hours: bool = False
     order_class: OrderClass = OrderClass.SIMPLE
+    wire_ref: str = ""
 
 
 @dataclass(frozen=True, slots=True)
