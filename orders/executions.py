@@ -85,6 +85,8 @@ def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Executio
 def apply_cancel_rejected(*, account: BrokerAccount, rejected: CancelRejected) -> None:
     """Store that a cancel or replace was not done, and move the order back to how it works.
 
+    What says nothing new leaves no row: brokers replay.
+
     Raises:
         Order.DoesNotExist: no order of ours.
     """
@@ -93,10 +95,12 @@ def apply_cancel_rejected(*, account: BrokerAccount, rejected: CancelRejected) -
         row = exposure.lock_for_report(account.broker_name, order.symbol)
         order = Order.objects.select_for_update().get(pk=order.pk)
         before = _state(order)
-        _refuse_request(order, rejected)
+        refused = _refuse_request(order, rejected)
         order.apply(rejected)
         _fit_reservation(order)
-        _settle_reservation(order, row)
+        moved = _settle_reservation(order, row)
+        if not refused and not moved and _state(order) == before:
+            return
         order.save()
         _store_message(account, order, rejected, "cancel_rejected")
         kind = "order.cancel_rejected" if rejected.response_to == RequestKind.CANCEL else "order.replace_rejected"
@@ -296,12 +300,16 @@ def _take_over_replacement(order: Order, report: ExecutionReport, told_as: str) 
     order.refresh_status()
 
 
-def _refuse_request(order: Order, rejected: CancelRejected) -> None:
-    asked = order.requests.unanswered().filter(kind=rejected.response_to)
-    named = asked.filter(client_order_id=rejected.client_order_id) if rejected.client_order_id else asked
-    for request in named:
-        request.state, request.text, request.answered_at = RequestState.REFUSED, rejected.text, timezone.now()
-        request.save()
+def _refuse_request(order: Order, rejected: CancelRejected) -> bool:
+    """Mark what was refused, also what was only said to be pending; False when nothing waited for that."""
+    asked = order.requests.filter(kind=rejected.response_to).exclude(state=RequestState.REFUSED)
+    by_name = {"client_order_id": rejected.client_order_id}
+    named = asked.filter(**by_name) if rejected.client_order_id else asked.unanswered()
+    values = {"state": RequestState.REFUSED, "text": rejected.text, "answered_at": timezone.now()}
+    if not named.update(**values):
+        return False
+    order.outcome_unknown_since = None
+    return True
 
 
 def _fit_reservation(order: Order) -> None:

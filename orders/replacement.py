@@ -20,19 +20,15 @@ def as_one_order(
     """
     if order.broker_order_id in (None, "", report.broker_order_id) or not report.broker_order_id:
         return report
-    if request is None or request.kind != RequestKind.REPLACE or _is_replaced(request, order, report):
+    if request is None or request.kind != RequestKind.REPLACE:
         return None  # the order that was replaced; its trades are told apart before this
+    if report.status == OrdStatus.REPLACED:
+        return None  # a replacement that another one has replaced since
     if report.status == OrdStatus.REJECTED or report.exec_type == ExecType.REJECTED:
         return _rejected(request, order, report)
     if report.status in (OrdStatus.PENDING, None) and report.exec_type in (ExecType.PENDING_NEW, ExecType.ORDER_STATUS):
         return replace(report, exec_type=ExecType.PENDING_REPLACE, broker_order_id=order.broker_order_id)
     return replace(report, exec_type=ExecType.REPLACED)
-
-
-def _is_replaced(request: OrderRequest, order: Order, report: ExecutionReport) -> bool:
-    """Tell whether the report is about a replacement that another one has replaced since."""
-    later = order.requests.filter(kind=RequestKind.REPLACE, broker_order_id=order.broker_order_id, pk__gt=request.pk)
-    return report.status == OrdStatus.REPLACED or later.exists()
 
 
 def _rejected(request: OrderRequest, order: Order, report: ExecutionReport) -> CancelRejected:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from brokers.models import BrokerAccount
-from orders.changes import parse_changes, request_replace
+from orders.changes import parse_changes, request_cancel, request_replace
 from orders.models import BrokerMessage, Execution, Order, OrderRequest, Position, TradeLog
 from risk.models import ExposureTotal
 from tests.orders.desk import Counterparty, roomy_desk, sent, submit
@@ -367,6 +367,31 @@ def test_pending_cancel_and_its_refusal_come_from_the_broker_and_leave_the_order
     assert_books_balance()
 
 
+def test_refusal_of_a_replace_that_was_pending_goes_back_to_the_id_before_it(broker):
+    broker.acknowledge()
+    request = request_replace(order=broker.order, changes=parse_changes({"order_qty": "150"}), actor="ann")
+    broker.tell(ExecType.PENDING_REPLACE, client_order_id=request.client_order_id)
+
+    broker.refuse(request, OrdStatus.NEW, text="not now")
+
+    request.refresh_from_db()
+    following = request_replace(order=broker.order, changes=parse_changes({"order_qty": "160"}), actor="ann")
+    assert (request.state, request.text, broker.order.status) == (RequestState.REFUSED, "not now", "new")
+    assert (following.client_order_id, following.orig_client_order_id) == ("X-R2", "X")
+    assert_books_balance()
+
+
+def test_same_refusal_again_leaves_no_row(broker):
+    broker.acknowledge()
+    request = request_cancel(order=broker.order, actor="ann")
+    broker.refuse(request, OrdStatus.NEW)
+    messages, events = BrokerMessage.objects.count(), AuditEvent.objects.count()
+
+    broker.refuse(request, OrdStatus.NEW)
+
+    assert (BrokerMessage.objects.count(), AuditEvent.objects.count()) == (messages, events)
+
+
 @pytest.mark.parametrize("exec_type", [ExecType.REPLACED, ExecType.RESTATED])
 def test_unsolicited_change_of_the_quantity_moves_the_reservation_too(broker, exec_type):
     broker.acknowledge()
@@ -377,6 +402,23 @@ def test_unsolicited_change_of_the_quantity_moves_the_reservation_too(broker, ex
     order = broker.order
     assert (order.order_qty, order.leaves_qty, order.reserved_qty) == (150, 140, 140)
     assert exposure().open_buy_qty == 140
+    assert_books_balance()
+
+
+@pytest.mark.parametrize("later", [ExecType.REPLACED, ExecType.RESTATED])
+def test_change_that_a_later_one_superseded_does_not_come_back(broker, later):
+    broker.acknowledge()
+    first = broker.report(ExecType.REPLACED, order_qty=80, client_order_id="Y")
+    broker.hear(first)
+    late = broker.report(ExecType.REPLACED, order_qty=70, client_order_id="Z")
+    broker.tell(later, order_qty=60, client_order_id="W")
+    messages = BrokerMessage.objects.count()
+
+    for old in (first, late):
+        broker.hear(old)
+
+    assert (broker.order.order_qty, broker.order.reserved_qty) == (60, 60)
+    assert BrokerMessage.objects.count() == messages
     assert_books_balance()
 
 

@@ -394,6 +394,19 @@ def test_cancel_of_unknown_outcome_asks_how_the_order_stands_before_it_goes_out_
     assert (request.state, order.outcome_unknown) == (RequestState.ACCEPTED, False)
 
 
+def test_cancel_of_unknown_outcome_that_is_refused_at_last_leaves_no_doubt(order, gateway):
+    send(order)
+    request_cancel(order=order, actor="ann")
+    gateway.will("cancel", LOST, OrderRefused("order is not cancelable"))
+    gateway.will("read_order", _order_status(OrdStatus.NEW))
+    send(order, RequestKind.CANCEL)
+    pause_is_over(order, RequestKind.CANCEL)
+
+    request = send(order, RequestKind.CANCEL)
+
+    assert (request.state, order.status, order.outcome_unknown) == (RequestState.REFUSED, "new", False)
+
+
 def test_cancel_of_unknown_outcome_is_settled_when_the_order_is_found_canceled(order, gateway):
     send(order)
     request_cancel(order=order, actor="ann")
