@@ -71,9 +71,11 @@ class Counterparty:
             exec_type=exec_type, transact_time=at(self.seconds if seconds is None else seconds), **facts
         )
 
-    def hear(self, report: ExecutionReport) -> Execution | None:
-        """Let the desk have a report."""
-        return apply_report(account=self.account, report=report)
+    def hear(self, fact: ExecutionReport | CancelRejected) -> Execution | None:
+        """Let the desk have a report or a refusal."""
+        if isinstance(fact, CancelRejected):
+            return apply_cancel_rejected(account=self.account, rejected=fact)
+        return apply_report(account=self.account, report=fact)
 
     def tell(self, exec_type: ExecType, **facts) -> Execution | None:
         """Report a state of the order."""
@@ -108,4 +110,4 @@ class Counterparty:
             status=status,
             text=text,
         )
-        apply_cancel_rejected(account=self.account, rejected=rejected)
+        self.hear(rejected)

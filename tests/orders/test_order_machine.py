@@ -177,7 +177,7 @@ class OrderMachine(RuleBasedStateMachine):
     def replay_changes_nothing(self, broker, data):
         if broker.told:
             before = _all_facts()
-            Counterparty.hear(broker, data.draw(st.sampled_from(broker.told[-6:])))
+            Counterparty.hear(broker, data.draw(st.sampled_from(broker.told[-8:])))
             assert _all_facts() == before
 
     @rule()
