@@ -64,7 +64,7 @@ class DemoTrader(threading.Thread):
         return {"ord_type": ord_type}
 
     def _last_px(self, symbol: str) -> Decimal | None:
-        answer = self._call("GET", "/api/v1/executions/?limit=50")
+        answer = self._call("GET", f"/api/v1/executions/?symbol={symbol}&page_size=1")
         traded = [Decimal(row["last_px"]) for row in answer.get("results", []) if row["symbol"] == symbol]
         return traded[0] if traded else None
 

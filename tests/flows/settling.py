@@ -1,0 +1,60 @@
+"""Letting a desk come to rest beside a venue that stands still, and comparing the two."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tests.brokers.sandbox_process import SandboxProcess
+from tests.environment import ROOT
+from tests.flows.running_desk import RunningDesk, eventually
+
+SETTLE_S = 90.0
+COMPARE_S = 60.0
+OPEN_HERE = {"pending", "new", "partially_filled", "pending_cancel", "pending_replace"}
+
+
+def settle(desk: RunningDesk, sandbox: SandboxProcess) -> None:
+    """Stop the market, and wait until the desk knows everything that happened."""
+    sandbox.admin.clear()
+    sandbox.admin.pause()
+    eventually(lambda: not behind(desk, sandbox), f"the desk has caught up: {behind(desk, sandbox)}", SETTLE_S)
+
+
+def behind(desk: RunningDesk, sandbox: SandboxProcess) -> list[str]:
+    """Orders that the desk still has to learn about, or is in doubt about."""
+    venue = {}
+    for account in sandbox.accounts:
+        raw_orders = sandbox.admin.record(account)["orders"]
+        venue |= {raw["id"]: raw for raw in raw_orders}
+    found = []
+    for order in desk.all("/api/v1/orders/"):
+        raw = venue.get(order["broker_order_id"])
+        if order["outcome_unknown"] or (raw is None and order["status"] in OPEN_HERE):
+            found.append(f"{order['client_order_id']}: {order['status']}, unknown there")
+        elif raw is not None and (raw["replaced_by"] or not _same(order, raw)):
+            found.append(f"{order['client_order_id']}: {order['status']} here, {raw['status']} there")
+    return found
+
+
+def compare(sandbox: SandboxProcess, env: Mapping[str, str]) -> dict[str, Any]:
+    """Compare the venue's record with the desk's database; no disagreement is asserted, the counts are given."""
+    records = {account: sandbox.admin.record(account) for account in sandbox.accounts}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.flows"],
+        cwd=ROOT,
+        env=dict(env),
+        input=json.dumps(records),
+        capture_output=True,
+        text=True,
+        timeout=COMPARE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert not found["disagreements"], "\n".join(found["disagreements"])
+    return found
+
+
+def _same(order: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
+    return order["status"] == raw["status"] and order["cum_qty"] == raw["filled_qty"]
