@@ -73,6 +73,23 @@ class AccountHealth(models.Model):
         return f"{self.account_id}: {'healthy' if self.healthy else 'down'}"
 
 
+class AccountLease(models.Model):
+    """Which process holds an account's long-lived connection; `brokers.lease` takes, keeps and gives it back."""
+
+    account = models.OneToOneField(
+        BrokerAccount, on_delete=models.CASCADE, db_column="broker_name", primary_key=True, related_name="lease"
+    )
+    holder = models.CharField(max_length=128, blank=True, default="")
+    taken_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "account_leases"
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {self.holder or 'nobody'}"
+
+
 class Instrument(models.Model):
     """A thing to trade, under the desk's own symbol, whichever brokers list it."""
 

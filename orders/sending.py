@@ -5,9 +5,6 @@ across a network call. A request that is found `sending` or `unknown` is asked a
 """
 
 import logging
-import os
-import socket
-import uuid
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -15,6 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from brokers.gateway import gateway_for
+from brokers.lease import this_process
 from brokers.messages import (
     CancelOrder,
     CancelRejected,
@@ -42,13 +40,6 @@ LATE_ARRIVAL = timedelta(seconds=60)
 FIRST_QUESTION_AFTER = 0.5
 LONGEST_PAUSE = 15.0
 NEVER_SENT_TOO_OLD = "NEVER_SENT_TOO_OLD"
-
-_boot = uuid.uuid4().hex[:8]
-
-
-def holder() -> str:
-    """Name this process, unlike any before it."""
-    return f"{socket.gethostname()[:80]}:{os.getpid()}:{_boot}"
 
 
 def send_request(request_pk: int) -> None:
@@ -149,10 +140,10 @@ def _send_again(request: OrderRequest) -> None:
 def _claim(request: OrderRequest, state: str, now: datetime) -> bool:
     """Claim a request that is still in `state` and held by whom we saw; committed before anything is sent."""
     seen = OrderRequest.objects.filter(pk=request.pk, state=state, holder=request.holder, attempts=request.attempts)
-    values = {"state": RequestState.SENDING, "holder": holder(), "sent_at": now, "attempts": F("attempts") + 1}
+    values = {"state": RequestState.SENDING, "holder": this_process(), "sent_at": now, "attempts": F("attempts") + 1}
     if not seen.update(**values):
         return False
-    request.state, request.holder, request.sent_at = RequestState.SENDING, holder(), now
+    request.state, request.holder, request.sent_at = RequestState.SENDING, this_process(), now
     request.attempts += 1
     return True
 
@@ -253,7 +244,7 @@ def _mark_unknown(request: OrderRequest, text: str) -> None:
 
 def _is_being_sent_here(request: OrderRequest) -> bool:
     """Whether another thread of this process is talking to the broker about it right now."""
-    mine = request.state == RequestState.SENDING and request.holder == holder()
+    mine = request.state == RequestState.SENDING and request.holder == this_process()
     return mine and timezone.now() - request.sent_at < CALL_TIMEOUT
 
 

@@ -94,7 +94,7 @@ def test_claim_is_committed_and_no_transaction_is_open_when_the_socket_is_touche
     gateway.will("submit", look)
     send(order)
 
-    assert seen == [False, (RequestState.SENDING, sending.holder(), 1)]
+    assert seen == [False, (RequestState.SENDING, sending.this_process(), 1)]
 
 
 def _state_seen_by_another_connection(order: Order) -> tuple:
@@ -146,7 +146,7 @@ def test_request_the_broker_does_not_know_stays_unknown_where_ids_are_not_unique
 
 
 def test_request_that_another_thread_of_this_process_is_sending_is_left_alone(order, gateway):
-    values = {"state": RequestState.SENDING, "holder": sending.holder(), "sent_at": timezone.now()}
+    values = {"state": RequestState.SENDING, "holder": sending.this_process(), "sent_at": timezone.now()}
     OrderRequest.objects.update(**values)
 
     send(order)
@@ -156,7 +156,7 @@ def test_request_that_another_thread_of_this_process_is_sending_is_left_alone(or
 
 def test_own_claim_older_than_any_call_is_asked_about(order, gateway):
     long_ago = timezone.now() - sending.CALL_TIMEOUT - timedelta(seconds=1)
-    OrderRequest.objects.update(state=RequestState.SENDING, holder=sending.holder(), sent_at=long_ago)
+    OrderRequest.objects.update(state=RequestState.SENDING, holder=sending.this_process(), sent_at=long_ago)
 
     send(order)
 
