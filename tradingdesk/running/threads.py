@@ -10,11 +10,11 @@ from celery.beat import Service
 from celery.worker import WorkController
 from celery.worker import state as worker_state
 from django.conf import settings
-from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from waitress import create_server, wasyncore
 
 from tradingdesk.celery import app
+from tradingdesk.wsgi import application
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Web(Part):
         super().__init__()
         self._stopping = threading.Event()
         self.server = create_server(
-            get_wsgi_application(),
+            application,
             host=host,
             port=port,
             threads=WEB_THREADS,
