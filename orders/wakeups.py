@@ -1,5 +1,6 @@
 """Waking workers up once what they should see is committed; the sweeper finds what a lost wake-up left."""
 
+import math
 import threading
 import time
 from functools import partial
@@ -15,8 +16,10 @@ SEND_REQUEST = "orders.tasks.send_request"
 ROUTE_ORDER = "orders.tasks.route_order"
 SYNC_ACCOUNT = "orders.tasks.sync_account"
 
+SYNC_SLOT = 0.1
+
 _lock = threading.Lock()
-_asked_until: dict[str, float] = {}
+_last_slot: dict[str, int] = {}
 
 
 def send_soon(request: OrderRequest, *, countdown: float = 0) -> None:
@@ -34,13 +37,15 @@ def route_soon(order: Order) -> None:
 def sync_soon(broker_name: str, *, countdown: float = 0) -> None:
     """Have an account's orders and executions read, because its broker was just told something.
 
-    One such wake-up at a time per process and account: a burst of orders asks for one read, not for one each.
+    Wake-ups of one process for the same tenth of a second are one: a burst of orders does not ask for a read
+    each, and every call is answered by a read that begins after its countdown.
     """
-    now = time.monotonic()
+    slot = math.ceil((time.monotonic() + countdown) / SYNC_SLOT)
     with _lock:
-        if _asked_until.get(broker_name, 0.0) > now:
+        if _last_slot.get(broker_name, 0) >= slot:
             return
-        _asked_until[broker_name] = now + countdown
+        _last_slot[broker_name] = slot
+    countdown = max(slot * SYNC_SLOT - time.monotonic(), 0.0)
     queue = broker_queue(broker_name)
     wake(SYNC_ACCOUNT, broker_name, True, queue=queue, countdown=countdown, expires=countdown + 10)
 
