@@ -19,7 +19,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from brokers import health
-from brokers.adapter import BrokerAdapter, Capabilities
+from brokers.adapter import BrokerAdapter, Capabilities, Listener
 from brokers.messages import (
     AccountState,
     BrokerError,
@@ -121,6 +121,18 @@ class Gateway:
         """See `BrokerAdapter.clock`."""
         return self._call("clock", self.adapter.clock)
 
+    def next_wire_ref(self) -> str:
+        """See `BrokerAdapter.next_wire_ref`."""
+        return self.adapter.next_wire_ref()
+
+    def start(self, listener: Listener) -> None:
+        """See `BrokerAdapter.start`."""
+        self.adapter.start(listener)
+
+    def watch_quotes(self, symbols: Iterable[str]) -> None:
+        """See `BrokerAdapter.watch_quotes`."""
+        self.adapter.watch_quotes(symbols)
+
     def close(self) -> None:
         """Give back the adapter's connections."""
         self.adapter.close()
@@ -191,6 +203,14 @@ def _gateway_for(account: Account) -> Gateway:
     if gateway is not None:
         gateway.close()
     return made
+
+
+def forget_gateway(broker_name: str) -> None:
+    """Close this process's connection to an account; the next call makes another."""
+    with _lock:
+        _, gateway = _gateways.pop(broker_name, ("", None))
+    if gateway is not None:
+        gateway.close()
 
 
 def close_gateways() -> None:

@@ -45,6 +45,12 @@ def renew(broker_name: str) -> bool:
     return bool(ours.update(expires_at=expires_at))
 
 
+def is_ours(broker_name: str) -> bool:
+    """Whether this process holds the account now."""
+    ours = AccountLease.objects.filter(pk=broker_name, holder=this_process(), expires_at__gt=timezone.now())
+    return ours.exists()
+
+
 def give_back(broker_name: str) -> None:
     """Let another process have it now."""
     AccountLease.objects.filter(pk=broker_name, holder=this_process()).update(holder="", expires_at=None)

@@ -58,8 +58,27 @@ def sync_quotes(account: BrokerAccount, symbols: Iterable[str]) -> list[Quote]:
     }
     if not listings:
         return []
-    states = gateway_for(account).quotes(list(listings))
-    quotes = [_quote_of(listings[state.symbol], state, timezone.now()) for state in states if state.symbol in listings]
+    return _store_quotes(listings, gateway_for(account).quotes(list(listings)))
+
+
+def store_quotes(account: BrokerAccount, states: Iterable[QuoteState]) -> list[Quote]:
+    """Keep quotes that the account's stream brought."""
+    by_symbol = {state.symbol: state for state in states}
+    if not by_symbol:
+        return []
+    listings = Listing.objects.filter(account=account, broker_symbol__in=by_symbol)
+    return _store_quotes({listing.broker_symbol: listing for listing in listings}, by_symbol.values())
+
+
+def broker_symbols(account: BrokerAccount, symbols: Iterable[str]) -> list[str]:
+    """The account's own spelling of the desk's symbols, where it lists them."""
+    listings = Listing.objects.filter(account=account, instrument__symbol__in=list(symbols), tradable=True)
+    return list(listings.values_list("broker_symbol", flat=True))
+
+
+def _store_quotes(listings: dict[str, Listing], states: Iterable[QuoteState]) -> list[Quote]:
+    now = timezone.now()
+    quotes = [_quote_of(listings[state.symbol], state, now) for state in states if state.symbol in listings]
     Quote.objects.bulk_create(quotes, update_conflicts=True, unique_fields=["listing"], update_fields=_QUOTE_FIELDS)
     return quotes
 

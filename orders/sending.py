@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from brokers import lease
 from brokers.gateway import gateway_for
 from brokers.lease import this_process
 from brokers.messages import (
@@ -79,10 +80,15 @@ def _resolve_unknown_id(request: OrderRequest) -> None:
             close_never_sent(request, f"{NEVER_SENT_TOO_OLD}: the broker still does not have it")
         else:
             _mark_unknown(request, "too old to send again; waiting until a late arrival is impossible")
-    elif gateway_for(request.order.account).capabilities.unique_client_order_ids:
+    elif gateway_for(request.order.account).capabilities.unique_client_order_ids or _old_connection_is_closed(request):
         _send_again(request)
     else:
-        _mark_unknown(request, "the broker does not refuse repeated ids, so it is not sent again")
+        _mark_unknown(request, "the broker does not refuse repeated ids, so it is not sent again on this connection")
+
+
+def _old_connection_is_closed(request: OrderRequest) -> bool:
+    """Whether whoever sent it is gone, and we hold the account: then the broker's complete answer is the last word."""
+    return request.holder != this_process() and lease.is_ours(request.broker_name)
 
 
 def close_never_sent(request: OrderRequest, text: str) -> None:
@@ -101,7 +107,12 @@ def _send(request: OrderRequest) -> None:
         return
     if _is_halted(request):
         return
-    if _claim(request, RequestState.QUEUED, now):
+    try:
+        wire_ref = _next_wire_ref(request)
+    except TryLater as error:
+        _requeue(request, error)
+        return
+    if _claim(request, RequestState.QUEUED, now, wire_ref=wire_ref):
         _deliver(request)
 
 
@@ -133,17 +144,29 @@ def _address(request: OrderRequest) -> bool:
 def _send_again(request: OrderRequest) -> None:
     if _is_halted(request):
         _mark_unknown(request, "halted: not sent again")
-    elif _claim(request, request.state, timezone.now()):
+        return
+    try:
+        wire_ref = _next_wire_ref(request)
+    except TryLater as error:
+        _mark_unknown(request, error.text)
+        return
+    if _claim(request, request.state, timezone.now(), wire_ref=wire_ref):
         _deliver(request, in_doubt=True)
 
 
-def _claim(request: OrderRequest, state: str, now: datetime) -> bool:
+def _next_wire_ref(request: OrderRequest) -> str:
+    """What identifies a new order on the wire besides its id, stored with the claim; a cancel keeps what it has."""
+    return gateway_for(request.order.account).next_wire_ref() if request.kind == RequestKind.NEW else request.wire_ref
+
+
+def _claim(request: OrderRequest, state: str, now: datetime, *, wire_ref: str = "") -> bool:
     """Claim a request that is still in `state` and held by whom we saw; committed before anything is sent."""
     seen = OrderRequest.objects.filter(pk=request.pk, state=state, holder=request.holder, attempts=request.attempts)
-    values = {"state": RequestState.SENDING, "holder": this_process(), "sent_at": now, "attempts": F("attempts") + 1}
-    if not seen.update(**values):
+    values = {"state": RequestState.SENDING, "holder": this_process(), "sent_at": now, "wire_ref": wire_ref}
+    if not seen.update(**values, attempts=F("attempts") + 1):
         return False
-    request.state, request.holder, request.sent_at = RequestState.SENDING, this_process(), now
+    for name, value in values.items():
+        setattr(request, name, value)
     request.attempts += 1
     return True
 
@@ -269,6 +292,7 @@ def new_order_message(request: OrderRequest) -> NewOrder:
         trail_price=order.trail_price,
         trail_percent=order.trail_percent,
         extended_hours=order.extended_hours,
+        wire_ref=request.wire_ref,
     )
 
 

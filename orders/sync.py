@@ -150,7 +150,7 @@ def sync_executions(account: BrokerAccount) -> int:
     gateway = gateway_for(account)
     new = 0
     for report in gateway.executions(after_id=account.executions_cursor):
-        new += _apply_any(account, gateway, report)
+        new += apply_any(account, gateway, report)
         if report.exec_id != account.executions_cursor:
             account.executions_cursor = report.exec_id
             BrokerAccount.objects.filter(pk=account.pk).update(executions_cursor=report.exec_id)
@@ -163,18 +163,18 @@ def sync_orders(account: BrokerAccount) -> None:
     asked_at = timezone.now()
     listed = gateway.open_orders()
     for report in listed:
-        _apply_any(account, gateway, report)
+        apply_any(account, gateway, report)
     seen = {report.broker_order_id for report in listed}
     ours = Order.objects.open().filter(account=account, broker_order_id__isnull=False, acknowledged_at__lt=asked_at)
     for broker_order_id in _ids_to_read(ours, seen):
         report = gateway.read_order(broker_order_id)
         if report is not None:
-            _apply_any(account, gateway, report)
+            apply_any(account, gateway, report)
 
 
 def refresh_prices(account: BrokerAccount) -> None:
     """Read quotes of what is held, working or lately asked for, and value positions by them."""
-    symbols = _wanted_symbols(account)
+    symbols = wanted_symbols(account)
     if not symbols:
         return
     quotes = market.sync_quotes(account, symbols)
@@ -194,7 +194,8 @@ def _revalue(broker_name: str, symbol: str, quote: Quote) -> None:
             exposure.revalue(row, quote.mid_px)
 
 
-def _wanted_symbols(account: BrokerAccount) -> set[str]:
+def wanted_symbols(account: BrokerAccount) -> set[str]:
+    """The desk's symbols whose prices matter at this account: held, working, or lately asked for."""
     since = timezone.now() - QUOTES_WANTED_FOR
     return {
         *Instrument.objects.filter(quotes_wanted_at__gte=since).values_list("symbol", flat=True),
@@ -212,8 +213,11 @@ def _ids_to_read(ours: Iterable[Order], seen: set[str]) -> list[str]:
     return [one for one in ids if one not in seen]
 
 
-def _apply_any(account: BrokerAccount, gateway: Gateway, report: ExecutionReport) -> bool:
-    """Apply a report; one of an order that we do not know by this id is looked up at the broker, then adopted."""
+def apply_any(account: BrokerAccount, gateway: Gateway, report: ExecutionReport) -> bool:
+    """Apply a report; one of an order that we do not know by this id is looked up at the broker, then adopted.
+
+    True when it was a new execution.
+    """
     try:
         return apply_report(account=account, report=report) is not None
     except Order.DoesNotExist:

@@ -29,6 +29,9 @@ class ScriptedGateway:
     asked: list[tuple[str, Any]] = field(default_factory=list)
     unique_client_order_ids: bool = True
 
+    def next_wire_ref(self) -> str:
+        return ""
+
     @property
     def capabilities(self):
         return replace(Adapter.capabilities, unique_client_order_ids=self.unique_client_order_ids)
