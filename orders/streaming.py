@@ -15,6 +15,7 @@ from brokers import lease, market
 from brokers.gateway import Gateway, forget_gateway, gateway_for
 from brokers.messages import BrokerError, CancelRejected, ExecutionReport, QuoteState
 from brokers.models import BrokerAccount
+from brokers.registry import adapter_class
 from orders import sync, wakeups
 from orders.executions import apply_cancel_rejected
 from orders.models import Order
@@ -132,7 +133,7 @@ def keep_streams(broker_names: Iterable[str]) -> None:
     """Keep the streams of these accounts in this process, where their adapters have one."""
     for name in broker_names:
         account = BrokerAccount.objects.filter(pk=name, enabled=True).first()
-        if account is not None and name not in _keepers and gateway_for(account).capabilities.streaming:
+        if account is not None and name not in _keepers and adapter_class(account.adapter).capabilities.streaming:
             _keepers[name] = StreamKeeper(name)
             _keepers[name].start()
 

@@ -4,7 +4,7 @@ import logging
 from datetime import timedelta
 
 from celery import shared_task
-from celery.signals import worker_ready
+from celery.signals import worker_ready, worker_shutdown
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -14,6 +14,7 @@ from orders import sending, sync, wakeups
 from orders.changes import ticket_of
 from orders.intake import decide_and_store, known_market, with_prices
 from orders.models import Order, OrderRequest
+from orders.streaming import keep_streams, stop_streams
 from tradingdesk.fix import RequestState
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,14 @@ def take_over(broker_names: list[str]) -> None:
 
 @worker_ready.connect
 def take_over_at_start(sender, **kwargs) -> None:
-    """A broker's worker begins with what the one before it left behind."""
+    """A broker's worker begins with what the one before it left behind, and with its accounts' streams."""
     queues = [queue.name for queue in sender.task_consumer.queues]
-    take_over([name.removeprefix("broker.") for name in queues if name.startswith("broker.")])
+    broker_names = [name.removeprefix("broker.") for name in queues if name.startswith("broker.")]
+    take_over(broker_names)
+    keep_streams(broker_names)
+
+
+@worker_shutdown.connect
+def let_go_at_the_end(sender, **kwargs) -> None:
+    """Once the last task is done, close the streams and give the accounts back."""
+    stop_streams()
