@@ -23,6 +23,7 @@ from risk import exposure
 from risk.models import ExposureTotal
 from tradingdesk.audit import trail
 from tradingdesk.fix import ClosedAs, ExecType, OrdStatus, RequestKind, RequestState, Side, WorkingAs
+from tradingdesk.statements import Param, Select, insert, update
 
 _CHANGING = frozenset({ExecType.REPLACED, ExecType.RESTATED})
 _ENDING = _CHANGING | {ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED, ExecType.DONE_FOR_DAY}
@@ -57,6 +58,18 @@ _AUDIT_KINDS_BY_STATUS = {
     OrdStatus.PENDING_CANCEL: "order.pending_cancel",
     OrdStatus.PENDING_REPLACE: "order.pending_replace",
 }
+
+_ORDER = Param("order", Order._meta.pk)
+_lock_order = Select(Order.objects.select_for_update().filter(pk=_ORDER).order_by())
+_unanswered_of = Select(OrderRequest.objects.filter(order=_ORDER).unanswered().order_by("id"))
+_executions_of = Select(
+    Execution.objects.filter(Q(order=_ORDER) | Q(account=Param("account"), exec_id=Param("exec_id")))
+    .defer("raw", "text")
+    .order_by()
+)
+_of_account = OrderRequest.objects.filter(broker_name=Param("account")).select_related("order").order_by("id")
+_request_of_client_id = Select(_of_account.filter(client_order_id__in=[Param("one"), Param("other")])[:1])
+_request_of_broker_id = Select(_of_account.filter(broker_order_id=Param("broker_order_id"))[:1])
 
 
 def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Execution | None:
@@ -93,7 +106,7 @@ def apply_cancel_rejected(*, account: BrokerAccount, rejected: CancelRejected) -
     order, _ = find_order(account, rejected)
     with transaction.atomic():
         row = exposure.lock_for_report(account.broker_name, order.symbol)
-        order = Order.objects.select_for_update().get(pk=order.pk)
+        order = _lock_order.first(order=order.pk)
         before = _state(order)
         refused = _refuse_request(order, rejected)
         order.apply(rejected)
@@ -101,7 +114,7 @@ def apply_cancel_rejected(*, account: BrokerAccount, rejected: CancelRejected) -
         moved = _settle_reservation(order, row)
         if not refused and not moved and _state(order) == before:
             return
-        order.save()
+        update(order)
         _store_message(account, order, rejected, "cancel_rejected")
         kind = "order.cancel_rejected" if rejected.response_to == RequestKind.CANCEL else "order.replace_rejected"
         _record(kind, order, before, rejected.text)
@@ -114,7 +127,7 @@ def settle_refused(request: OrderRequest, text: str, *, expired: bool = False) -
     """
     with transaction.atomic():
         row = exposure.lock_for_report(request.broker_name, request.order.symbol)
-        order = Order.objects.select_for_update().get(pk=request.order_id)
+        order = _lock_order.first(order=request.order_id)
         now = timezone.now()
         values = {"state": RequestState.REFUSED, "text": text, "answered_at": now}
         if not OrderRequest.objects.filter(pk=request.pk).unanswered().update(**values):
@@ -125,7 +138,7 @@ def settle_refused(request: OrderRequest, text: str, *, expired: bool = False) -
         order.sent_at = order.sent_at or request.sent_at
         order.refresh_status()
         _settle_reservation(order, row)
-        order.save()
+        update(order)
         _record("order.expired" if expired else "order.rejected", order, before, text)
 
 
@@ -136,7 +149,7 @@ def settle_canceled_unsent(order: Order, *, actor: str, reason: str) -> bool:
     """
     with transaction.atomic():
         row = exposure.lock_for_report(order.account_id, order.symbol) if order.account_id else None
-        order = Order.objects.select_for_update().get(pk=order.pk)
+        order = _lock_order.first(order=order.pk)
         queued = order.requests.filter(kind=RequestKind.NEW, state=RequestState.QUEUED)
         withdrawn = queued.update(
             state=RequestState.REFUSED, text="cancelled before it was sent", answered_at=timezone.now()
@@ -149,7 +162,7 @@ def settle_canceled_unsent(order: Order, *, actor: str, reason: str) -> bool:
         order.refresh_status()
         if row is not None:
             _settle_reservation(order, row)
-        order.save()
+        update(order)
         _record("order.cancelled", order, before, order.text, actor=actor)
         return True
 
@@ -161,14 +174,13 @@ def find_order(account: BrokerAccount, fact: ExecutionReport | CancelRejected) -
         Order.DoesNotExist: none of them is ours.
     """
     ids = [one for one in (fact.client_order_id, getattr(fact, "orig_client_order_id", "")) if one]
-    requests = OrderRequest.objects.filter(broker_name=account.broker_name).select_related("order")
-    for condition in (
-        {"client_order_id__in": ids} if ids else None,
-        {"broker_order_id": fact.broker_order_id} if fact.broker_order_id else None,
-    ):
-        request = requests.filter(**condition).first() if condition else None
-        if request is not None:
-            return request.order, request
+    request = None
+    if ids:
+        request = _request_of_client_id.first(account=account.pk, one=ids[0], other=ids[-1])
+    if request is None and fact.broker_order_id:
+        request = _request_of_broker_id.first(account=account.pk, broker_order_id=fact.broker_order_id)
+    if request is not None:
+        return request.order, request
     return Order.objects.get(account=account, broker_order_id=fact.broker_order_id or None), None
 
 
@@ -178,7 +190,7 @@ def _apply_state(account: BrokerAccount, order: Order, report: ExecutionReport, 
     `told_as` is the id the broker told it under, which a replacement's request keeps.
     """
     row = exposure.lock_for_report(account.broker_name, order.symbol) if _may_move_exposure(order, report) else None
-    order = Order.objects.select_for_update().get(pk=order.pk)
+    order = _lock_order.first(order=order.pk)
     before = _state(order)
     request = _accept_request(order, report, told_as=told_as)
     if report.exec_type in _CHANGING and _is_superseded(order, report):
@@ -195,7 +207,7 @@ def _apply_state(account: BrokerAccount, order: Order, report: ExecutionReport, 
         order.text = report.text
     if request is None and not moved and _state(order) == before:
         return
-    order.save()
+    update(order)
     _store_message(account, order, report, report.exec_type)
     _record(_audit_kind(order, report, before), order, before, report.text)
 
@@ -221,24 +233,25 @@ def _is_superseded(order: Order, report: ExecutionReport) -> bool:
 
 def _apply_trade(account: BrokerAccount, order: Order, report: ExecutionReport) -> Execution | None:
     row = exposure.lock_for_report(account.broker_name, order.symbol)
-    if Execution.objects.filter(account=account, exec_id=report.exec_id).exists():
+    found = _executions_of(order=order.pk, account=account.pk, exec_id=report.exec_id)
+    if any(one.account_id == account.pk and one.exec_id == report.exec_id for one in found):
         return None
-    order = Order.objects.select_for_update().get(pk=order.pk)
+    order = _lock_order.first(order=order.pk)
     before = _state(order)
     execution = _store_execution(account, order, report)
-    trades = list(Execution.objects.filter(order=order).defer("raw", "text"))
+    trades = [*found, execution]
     _note_acknowledgement(order, report, _accept_request(order, report, told_as=report.broker_order_id))
     order.apply(report, trades)
     position_qty = book_execution(execution, trades, order)
     _settle_reservation(order, row, position_qty=position_qty, mark_px=report.last_px)
-    order.save()
+    update(order)
     detail = {"exec_id": execution.exec_id, "last_qty": execution.last_qty, "last_px": execution.last_px}
     _record(_AUDIT_KINDS[report.exec_type], order, before, report.text, **detail)
     return execution
 
 
 def _store_execution(account: BrokerAccount, order: Order, report: ExecutionReport) -> Execution:
-    return Execution.objects.create(
+    execution = Execution(
         account=account,
         order=order,
         instrument_id=order.instrument_id,
@@ -256,6 +269,8 @@ def _store_execution(account: BrokerAccount, order: Order, report: ExecutionRepo
         text=report.text,
         raw=dict(report.raw),
     )
+    insert(execution)
+    return execution
 
 
 def _accept_request(order: Order, report: ExecutionReport, *, told_as: str) -> OrderRequest | None:
@@ -264,15 +279,14 @@ def _accept_request(order: Order, report: ExecutionReport, *, told_as: str) -> O
     Any report of the broker about the order proves that it has the order itself; a cancel or
     replace is proved by a report that carries its id.
     """
-    waiting = OrderRequest.objects.filter(order=order).unanswered()
-    for request in waiting:
+    for request in _unanswered_of(order=order.pk):
         if request.kind == RequestKind.NEW or request.client_order_id == report.client_order_id:
             request.state = RequestState.ACCEPTED if report.exec_type != ExecType.REJECTED else RequestState.REFUSED
             request.broker_order_id = told_as
             request.answered_at = timezone.now()
             request.sent_at = request.sent_at or request.answered_at
             request.text = report.text
-            request.save()
+            update(request, "state", "broker_order_id", "answered_at", "sent_at", "text")
             return request
     return None
 
@@ -343,7 +357,7 @@ def _settle_reservation(
 
 def _store_message(account: BrokerAccount, order: Order, fact: ExecutionReport | CancelRejected, kind: str) -> None:
     normalized = {name: value for name, value in asdict(fact).items() if name != "raw" and value not in (None, "")}
-    BrokerMessage.objects.create(
+    message = BrokerMessage(
         account=account,
         order=order,
         kind=kind,
@@ -355,6 +369,7 @@ def _store_message(account: BrokerAccount, order: Order, fact: ExecutionReport |
         normalized=normalized,
         raw=dict(fact.raw),
     )
+    insert(message)
 
 
 def _state(order: Order) -> Mapping[str, Any]:
