@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import Q
 from unfold.decorators import display
 
-from brokers.models import AccountHealth, BrokerAccount, Instrument, Listing, Quote
+from brokers.models import AccountHealth, AccountLease, BrokerAccount, Instrument, Listing, Quote
 from tradingdesk.backoffice import shown
 from tradingdesk.backoffice.admins import ReadOnlyAdmin
 
@@ -64,6 +64,20 @@ class AccountHealthAdmin(ReadOnlyAdmin):
     @admin.display(description="last error")
     def error_in_short(self, health: AccountHealth) -> str:
         return health.last_error[:120]
+
+
+@admin.register(AccountLease)
+class AccountLeaseAdmin(ReadOnlyAdmin):
+    """Which process holds each long-lived connection."""
+
+    list_display = (
+        "account",
+        "holder",
+        shown.column("taken_at", "taken (UTC)", show=shown.stamp),
+        shown.column("expires_at", "expires (UTC)", show=shown.stamp),
+    )
+    list_select_related = ("account",)
+    sortable_by = ()
 
 
 @admin.register(Instrument)

@@ -55,6 +55,7 @@ NAVIGATION = [
         "items": [
             _list("Accounts", "account_balance", "brokers", "brokeraccount"),
             _list("Health", "monitor_heart", "brokers", "accounthealth"),
+            _list("Connections", "cable", "brokers", "accountlease"),
             _list("Instruments", "category", "brokers", "instrument"),
             _list("Listings", "storefront", "brokers", "listing"),
             _list("Quotes", "sell", "brokers", "quote"),

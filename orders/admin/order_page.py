@@ -12,8 +12,7 @@ from orders.admin.life import life_of
 from orders.admin.shared import SIDE_LABELS, STATUS_LABELS
 from orders.changes import ReplaceDenied, parse_changes, request_cancel, request_replace
 from orders.models import Order
-from tradingdesk.backoffice.forms import TextField, add_desk_error, carry_out
-from tradingdesk.errors import DeskError
+from tradingdesk.backoffice.forms import REFUSALS, TextField, add_refusal, carry_out
 from tradingdesk.fix import OrdType
 
 TEMPLATE = "admin/orders/order/life.html"
@@ -43,7 +42,9 @@ class ReplaceForm(forms.Form):
 
     def __init__(self, order: Order, data=None):
         super().__init__(data)
-        for name in {"order_qty", "price", "stop_px", "trail_price"} - set(_REPLACEABLE[OrdType(order.ord_type)]):
+        for name in {"order_qty", "price", "stop_px", "trail_price"} - set(
+            _REPLACEABLE.get(order.ord_type, ("order_qty",))
+        ):
             del self.fields[name]
 
     def body(self) -> dict:
@@ -72,8 +73,8 @@ def cancel_view(model_admin, request: HttpRequest, object_id: str) -> HttpRespon
         return _render(model_admin, request, order, cancel_form=form)
     try:
         asked = request_cancel(order=order, actor=actor, reason=form.cleaned_data["reason"])
-    except DeskError as error:
-        add_desk_error(form, error)
+    except REFUSALS as refusal:
+        add_refusal(form, refusal)
         return _render(model_admin, request, order, cancel_form=form)
     text = "The cancel was requested." if asked else "The order had not been sent: it is cancelled."
     model_admin.message_user(request, text, messages.SUCCESS)
@@ -94,8 +95,8 @@ def replace_view(model_admin, request: HttpRequest, object_id: str) -> HttpRespo
         request_replace(order=order, changes=changes, actor=actor, reason=reason)
     except ReplaceDenied as refusal:
         return _render(model_admin, request, order, replace_form=form, replace_denials=refusal.denials)
-    except DeskError as error:
-        add_desk_error(form, error)
+    except REFUSALS as refusal:
+        add_refusal(form, refusal)
         return _render(model_admin, request, order, replace_form=form)
     model_admin.message_user(request, "The replace was requested.", messages.SUCCESS)
     return redirect("admin:orders_order_change", order.pk)

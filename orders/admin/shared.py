@@ -1,6 +1,6 @@
 """What the orders app's lists share: labels, links and searches that rest on indexes."""
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.html import format_html
 
@@ -59,6 +59,6 @@ def account_names() -> list[str]:
     return list(BrokerAccount.objects.values_list("pk", flat=True))
 
 
-def order_keys(term: str) -> QuerySet:
-    """Primary keys of the orders with this client_order_id, to search rows that belong to an order."""
-    return Order.objects.filter(client_order_id=term).values("pk")
+def order_keys(term: str) -> list[int]:
+    """The key of the order with this client_order_id, if any: beside OR, a value leaves indexes usable."""
+    return list(Order.objects.filter(client_order_id=term).values_list("pk", flat=True))

@@ -13,8 +13,8 @@ from orders.ids import new_client_order_id
 from orders.intake import Submission, preview_order, submit_order
 from orders.models import Order
 from orders.ticket import OrderTicket, parse_ticket
-from tradingdesk.backoffice.forms import ChoiceField, SwitchField, TextField, add_desk_error, carry_out
-from tradingdesk.errors import Conflict, DeskError
+from tradingdesk.backoffice.forms import REFUSALS, ChoiceField, SwitchField, TextField, add_refusal, carry_out
+from tradingdesk.errors import Conflict
 from tradingdesk.fix import OrdStatus, OrdType, Side, TimeInForce
 
 TEMPLATE = "admin/orders/order/ticket.html"
@@ -75,8 +75,8 @@ def _submit(model_admin, request: HttpRequest, form: TicketForm, ticket: OrderTi
     except Conflict:
         earlier = Order.objects.filter(client_order_id=ticket.client_order_id).first()
         return _render(model_admin, request, _renewed(request), earlier=earlier)
-    except DeskError as error:
-        add_desk_error(form, error)
+    except REFUSALS as refusal:
+        add_refusal(form, refusal)
         return _render(model_admin, request, form)
     if submission.order.status == OrdStatus.DENIED:
         return _denied(model_admin, request, submission.order)

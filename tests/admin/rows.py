@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group, User
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 from rest_framework.authtoken.models import Token, TokenProxy
 
-from brokers.models import AccountHealth, BrokerAccount
+from brokers.models import AccountHealth, AccountLease, BrokerAccount
 from orders.intake import submit_order
 from orders.models import BrokerMessage, DeskState, Execution, Order, RiskDecision, RoutingDecision
 from orders.ticket import parse_ticket
@@ -96,6 +96,7 @@ def one_of_each(text: str = "") -> dict:
     order = order_with_history(text=text)
     account = order.account
     AccountHealth.objects.create(account=account, last_error=text, healthy=False)
+    AccountLease.objects.create(account=account, holder=text or "worker")
     BrokerAccount.objects.filter(pk=account.pk).update(account_id=text[:64])
     halted = halt(scope="symbol", scope_key="AIG", reason=text or "news", actor="someone")
     resume(halt=halted, reason=text or "over", actor="someone")

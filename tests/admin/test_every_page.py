@@ -3,14 +3,17 @@
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Permission, User
+from django.test import Client
 from django.urls import reverse
 
+from orders.admin import shared
 from tests import factories
 from tests.admin import rows
 from tests.admin.conftest import signed_in
 from tradingdesk.backoffice.admins import AppendOnlyAdmin, ReadOnlyAdmin
 from tradingdesk.facts import Fact
+from tradingdesk.fix import OrdStatus, RequestState, Side
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 OURS = [
@@ -122,3 +125,27 @@ def test_orders_limits_and_halts_are_never_deleted(label, desk, superuser):
     count = model.objects.count()
     assert superuser.post(url(model, "delete", model.objects.first().pk), {"post": "yes"}).status_code == 403
     assert model.objects.count() == count
+
+
+@pytest.mark.parametrize("app_label", sorted({model._meta.app_label for model in MODELS}))
+def test_app_pages_load(app_label, superuser):
+    assert superuser.get(reverse("admin:app_list", args=[app_label])).status_code == 200
+
+
+def test_pages_about_oneself_and_the_search_load(superuser):
+    for url in (reverse("admin:password_change"), reverse("admin:search") + "?s=order", reverse("admin:jsi18n")):
+        assert superuser.get(url).status_code == 200
+
+
+def test_posts_without_the_forms_token_are_refused(desk):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("root-user"))
+    order = rows.order_with_history()
+    for url in (reverse("admin:orders_order_add"), reverse("admin:orders_order_cancel", args=[order.pk])):
+        assert client.post(url, {}).status_code == 403
+
+
+def test_every_status_and_state_has_its_label():
+    assert set(shared.STATUS_LABELS) == set(OrdStatus.values)
+    assert set(shared.STATE_LABELS) == set(RequestState.values)
+    assert set(shared.SIDE_LABELS) == set(Side.values)

@@ -124,6 +124,7 @@ def test_denied_ticket_reposted_is_the_same_denied_order(trader):
         ({"order_qty": "1e30"}, "order_qty"),
         ({"order_qty": "1.0000000001"}, "order_qty"),
         ({"order_qty": "ten"}, "order_qty"),
+        ({"order_qty": "1_000"}, "order_qty"),
         ({"notional": "100"}, "order_qty"),
         ({"price": ""}, "price"),
         ({"price": "1,5"}, "price"),

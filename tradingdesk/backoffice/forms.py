@@ -4,9 +4,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from unfold import widgets
 
 from tradingdesk.errors import DeskError
+
+# What a stage function says when it will not: its own word, or a column's (a number no database stores exactly).
+REFUSALS = (DeskError, ValidationError)
 
 
 class ChoiceField(forms.ChoiceField):
@@ -40,15 +44,20 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(max_length=2000, widget=widgets.UnfoldAdminTextareaWidget({"rows": 2}))
 
 
-def add_desk_error(form: forms.Form, error: DeskError) -> None:
-    """Show an error at the field it names, or above the form if there is no such field."""
-    form.add_error(error.field if error.field in form.fields else None, f"{error.detail} ({error.code})")
+def add_refusal(form: forms.Form, refusal: DeskError | ValidationError) -> None:
+    """Show a refusal at the field it names, or above the form if there is no such field."""
+    if isinstance(refusal, DeskError):
+        name, texts = refusal.field, [f"{refusal.detail} ({refusal.code})"]
+    else:
+        name, texts = next(iter(getattr(refusal, "error_dict", {})), ""), refusal.messages
+    field = form.fields.get(name)
+    form.add_error(None if field is None or field.widget.is_hidden else name, texts)
 
 
 def carry_out(form: forms.Form, stage: Callable[[], Any]) -> Any | None:
     """Call the stage function of a valid form; None, with the error in the form, when the desk refuses."""
     try:
         return stage()
-    except DeskError as error:
-        add_desk_error(form, error)
+    except REFUSALS as refusal:
+        add_refusal(form, refusal)
         return None
