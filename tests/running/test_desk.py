@@ -1,0 +1,143 @@
+"""`manage.py desk` as people meet it: it starts from nothing, takes orders at once, and ends with all its children."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from datetime import datetime
+
+import pytest
+
+from tests.environment import ROOT, manage
+from tests.flows.running_desk import RunningDesk, descendants, eventually
+from tests.flows.settling import compare
+
+pytestmark = [pytest.mark.flow, pytest.mark.slow]
+
+MARKET_BUY = {"symbol": "IBM", "side": "buy", "order_qty": "5", "ord_type": "market", "broker_name": "alpaca"}
+
+
+def place(desk: RunningDesk, **changes) -> dict:
+    status, order = desk.call("POST", "/api/v1/orders/", MARKET_BUY | changes)
+    assert status == 201, order
+    return order
+
+
+def second_desk(desk: RunningDesk, env: dict[str, str], port: int) -> subprocess.CompletedProcess:
+    command = [sys.executable, "manage.py", "desk", "--port", str(port)]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90)
+
+
+def test_desk_starts_from_nothing_fills_an_order_and_ends_with_its_children(new_desk, desk_env):
+    desk = new_desk(desk_env())
+    desk.start()
+    order = place(desk)
+    filled = desk.order_in(order["client_order_id"], "filled")
+    assert filled["cum_qty"] == "5"
+    assert [row["broker_name"] for row in desk.all("/api/v1/brokers/")] == ["alpaca", "alpaca_margin"]
+    assert stat.S_IMODE((desk.data / "credentials.json").stat().st_mode) == 0o600
+    assert desk.credentials["url"] == desk.url
+    for word in ("username", "password", "token", "url"):
+        assert desk.credentials[word] in desk.log
+    children = descendants(desk.process.pid)
+    assert any("sandbox_brokers" in command for command in children.values())
+    assert desk.stop() == 0
+    assert not set(children) & set(descendants(os.getpid()))
+    assert "Traceback" not in desk.log
+    assert "ERROR" not in desk.log
+
+
+def test_second_start_has_the_same_credentials_orders_and_broker_side(new_desk, desk_env):
+    desk = new_desk(desk_env())
+    desk.start()
+    before = desk.credentials
+    order = place(desk, ord_type="limit", price="100.00", time_in_force="gtc")
+    desk.order_in(order["client_order_id"], "new")
+    assert desk.stop(signal.SIGINT) == 0
+    desk.start()
+    assert desk.credentials == before
+    assert desk.call("DELETE", f"/api/v1/orders/{order['client_order_id']}/")[0] == 202
+    desk.order_in(order["client_order_id"], "canceled")
+    assert len(desk.all("/api/v1/config/history/")) == 1
+
+
+def test_second_desk_on_the_same_data_or_port_is_refused_in_one_line(new_desk, desk_env, sandbox, tmp_path):
+    env = desk_env(SANDBOX_URL=sandbox.url)
+    desk = new_desk(env)
+    desk.start()
+    same_data = second_desk(desk, env, desk.port + 1)
+    assert same_data.returncode == 1
+    assert same_data.stderr.splitlines() == [
+        f"CommandError: a desk is running on {desk.data} already (process {desk.process.pid})"
+    ]
+    same_port = second_desk(desk, env | {"DESK_DATA_DIR": str(tmp_path / "another")}, desk.port)
+    assert same_port.returncode == 1
+    assert len(same_port.stderr.splitlines()) == 1
+    assert desk.answers()
+
+
+def test_desk_that_is_told_to_stop_finishes_the_send_at_hand(new_desk, desk_env, sandbox):
+    env = desk_env(SANDBOX_URL=sandbox.url)
+    desk = new_desk(env)
+    desk.start()
+    sandbox.admin.hold("before_answer", operation="new_order")
+    order = place(desk, ord_type="limit", price="100.00", time_in_force="gtc")
+    sandbox.admin.wait_for_held(1, timeout=30)
+    desk.process.send_signal(signal.SIGTERM)
+    eventually(lambda: "stopping" in desk.log, "it was told")
+    sandbox.admin.release()
+    assert desk.stop() == 0
+    assert compare(sandbox, env)["statuses"] == {"new": 1}
+    assert sandbox.admin.order("alpaca", order["client_order_id"])["status"] == "new"
+
+
+def test_sandbox_that_dies_is_started_again_where_it_was(new_desk, desk_env):
+    desk = new_desk(desk_env())
+    desk.start()
+    order = place(desk, ord_type="limit", price="100.00", time_in_force="gtc")
+    desk.order_in(order["client_order_id"], "new")
+    first = desk.child("sandbox_brokers")
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: desk.child("sandbox_brokers") != first, "another one is started")
+    assert desk.call("DELETE", f"/api/v1/orders/{order['client_order_id']}/")[0] == 202
+    desk.order_in(order["client_order_id"], "canceled")
+    assert desk.stop() == 0
+
+
+def test_commands_beside_the_desk_reach_its_brokers(new_desk, desk_env):
+    env = desk_env()
+    desk = new_desk(env)
+    desk.start()
+    assert "alpaca: active, 2 instruments" in manage("sync_broker", "alpaca", env=env)
+    manage("place_order", "BAC", "buy", "3", "--client-order-id", "by-hand", env=env)
+    assert desk.order_in("by-hand", "filled")["cum_qty"] == "3"
+
+
+def test_order_placed_the_moment_the_desk_answers_is_filled_soon_after(new_desk, desk_env):
+    """The times are the desk's own, and generous: the point is that nothing waits for a sweep or a later round."""
+    desk = new_desk(desk_env())
+    desk.start()
+    order = desk.order_in(place(desk)["client_order_id"], "filled")
+    taken, ended = (datetime.fromisoformat(order[name]) for name in ("created_at", "closed_at"))
+    assert (ended - taken).total_seconds() < 10
+
+
+def test_demo_trader_places_orders(new_desk, desk_env):
+    desk = new_desk(desk_env(), "--demo")
+    desk.start()
+    orders = eventually(lambda: desk.all("/api/v1/orders/?strategy=demo"), "an order of its own")
+    assert {order["symbol"] for order in orders} <= {"IBM", "BAC"}
+    assert desk.stop() == 0
+    assert "demo trader:" not in desk.log
+
+
+def test_wrong_configuration_ends_the_start_with_its_line(desk_env, tmp_path):
+    config = tmp_path / "desk.yaml"
+    config.write_text("brokers:\n  alpaca:\n    allocation_percent: 0.5\n")
+    command = [sys.executable, "manage.py", "desk", "--port", "0"]
+    env = desk_env(DESK_CONFIG=str(config))
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 2
+    assert f"{config}:" in done.stderr
+    assert "Traceback" not in done.stderr
