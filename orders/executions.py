@@ -274,21 +274,21 @@ def _store_execution(account: BrokerAccount, order: Order, report: ExecutionRepo
 
 
 def _accept_request(order: Order, report: ExecutionReport, *, told_as: str) -> OrderRequest | None:
-    """Mark the request that this report proves taken; None when none was waiting for proof.
+    """Mark the requests that this report proves taken; the first, or None when none was waiting for proof.
 
     Any report of the broker about the order proves that it has the order itself; a cancel or
     replace is proved by a report that carries its id.
     """
-    for request in _unanswered_of(order=order.pk):
-        if request.kind == RequestKind.NEW or request.client_order_id == report.client_order_id:
-            request.state = RequestState.ACCEPTED if report.exec_type != ExecType.REJECTED else RequestState.REFUSED
-            request.broker_order_id = told_as
-            request.answered_at = timezone.now()
-            request.sent_at = request.sent_at or request.answered_at
-            request.text = report.text
-            update(request, "state", "broker_order_id", "answered_at", "sent_at", "text")
-            return request
-    return None
+    waiting = _unanswered_of(order=order.pk)
+    proved = [one for one in waiting if one.kind == RequestKind.NEW or one.client_order_id == report.client_order_id]
+    for request in proved:
+        request.state = RequestState.ACCEPTED if report.exec_type != ExecType.REJECTED else RequestState.REFUSED
+        request.broker_order_id = told_as
+        request.answered_at = timezone.now()
+        request.sent_at = request.sent_at or request.answered_at
+        request.text = report.text
+        update(request, "state", "broker_order_id", "answered_at", "sent_at", "text")
+    return proved[0] if proved else None
 
 
 def _note_acknowledgement(order: Order, report: ExecutionReport, request: OrderRequest | None) -> None:

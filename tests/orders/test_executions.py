@@ -367,6 +367,16 @@ def test_pending_cancel_and_its_refusal_come_from_the_broker_and_leave_the_order
     assert_books_balance()
 
 
+def test_pending_cancel_as_the_first_word_answers_both_requests(broker):
+    request = request_cancel(order=broker.order, actor="ann")
+
+    broker.tell(ExecType.PENDING_CANCEL, client_order_id=request.client_order_id)
+
+    order = broker.order
+    assert list(order.requests.values_list("state", flat=True)) == [RequestState.ACCEPTED, RequestState.ACCEPTED]
+    assert (order.status, order.sent_at, order.broker_order_id) == ("pending_cancel", at(0), "B-X")
+
+
 def test_refusal_of_a_replace_that_was_pending_goes_back_to_the_id_before_it(broker):
     broker.acknowledge()
     request = request_replace(order=broker.order, changes=parse_changes({"order_qty": "150"}), actor="ann")
