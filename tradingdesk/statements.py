@@ -1,0 +1,120 @@
+"""Statements of the order path, whose SQL Django makes once and not at every use.
+
+Making the SQL of a wide table costs Django several times what running it costs. `Select` keeps that of a
+queryset, `insert` and `update` that of whole rows; rows come and go as model instances, as in the ORM.
+"""
+
+import threading
+from functools import cache
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db.models import QuerySet, Value
+
+
+class Param(Value):
+    """A place in a queryset for a value that is given when it runs."""
+
+    def __init__(self, name: str, output_field: models.Field | None = None):
+        super().__init__(name, output_field=output_field or models.TextField())
+
+    def as_sql(self, compiler, connection):
+        return "%s", [self]
+
+    def bound(self, values: dict[str, Any]) -> Any:
+        """The value, as the database takes it."""
+        return self.output_field.get_db_prep_value(values[self.value], connection)
+
+
+class Select:
+    """A queryset with a `Param` for each value that changes; called with these, it gives its rows.
+
+    A thread makes the SQL at its first call, and keeps it.
+
+        known = Select(Order.objects.filter(client_order_id=Param("client_order_id")))
+        rows = known(client_order_id="A-1")
+    """
+
+    def __init__(self, queryset: QuerySet):
+        self._queryset = queryset
+        self._kept = threading.local()
+
+    def __call__(self, **values: Any) -> list:
+        """Run it: all rows, each what the queryset gives."""
+        self._kept.values = values
+        return list(self._queryset._iterable_class(self._compiled()))
+
+    def first(self, **values: Any) -> Any:
+        """Run it: the first row, or None."""
+        return next(iter(self(**values)), None)
+
+    def _compiled(self) -> QuerySet:
+        """This thread's copy of the queryset, whose compiler does not compile again."""
+        if not hasattr(self._kept, "queryset"):
+            queryset = self._queryset.all()
+            compiler = queryset.query.get_compiler(using=DEFAULT_DB_ALIAS)
+            sql, params = compiler.as_sql()
+            converters = compiler.get_converters([expression for expression, *_ in compiler.select])
+            compiler.as_sql = lambda *args, **kwargs: (sql, [self._value(param) for param in params])
+            compiler.get_converters = lambda expressions: converters
+            queryset.query.get_compiler = lambda *args, **kwargs: compiler
+            self._kept.queryset = queryset
+        return self._kept.queryset
+
+    def _value(self, param: Any) -> Any:
+        return param.bound(self._kept.values) if isinstance(param, Param) else param
+
+
+def insert(row: models.Model) -> None:
+    """Write a new row and give it its key, as `row.save()` does for a model with a generated one."""
+    fields = _fields(type(row))
+    with connection.cursor() as cursor:
+        cursor.execute(_insert_sql(type(row)), _values(row, fields, add=True))
+        (row.pk,) = cursor.fetchone()
+    row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+
+
+def update(row: models.Model, *names: str) -> None:
+    """Write these fields of a row that is there, or all of them, as `row.save(update_fields=names)` does."""
+    fields = _fields(type(row), *names)
+    key = row._meta.pk.get_db_prep_save(row.pk, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(_update_sql(type(row), *names), [*_values(row, fields, add=False), key])
+        if cursor.rowcount != 1:
+            raise row.DoesNotExist(f"{row._meta.db_table}: no row {row.pk}")
+
+
+def store(row: models.Model) -> None:
+    """Write a row whole, new or not."""
+    if row._state.adding:
+        insert(row)
+    else:
+        update(row)
+
+
+@cache
+def _fields(model: type[models.Model], *names: str) -> list[models.Field]:
+    own = [field for field in model._meta.local_concrete_fields if not field.primary_key]
+    return [model._meta.get_field(name) for name in names] or own
+
+
+@cache
+def _insert_sql(model: type[models.Model]) -> str:
+    columns = [_quoted(field.column) for field in _fields(model)]
+    places = ", ".join(["%s"] * len(columns))
+    table, key = _quoted(model._meta.db_table), _quoted(model._meta.pk.column)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) RETURNING {key}"
+
+
+@cache
+def _update_sql(model: type[models.Model], *names: str) -> str:
+    changes = ", ".join(f"{_quoted(field.column)} = %s" for field in _fields(model, *names))
+    return f"UPDATE {_quoted(model._meta.db_table)} SET {changes} WHERE {_quoted(model._meta.pk.column)} = %s"
+
+
+def _quoted(name: str) -> str:
+    return connection.ops.quote_name(name)
+
+
+def _values(row: models.Model, fields: list[models.Field], *, add: bool) -> list[Any]:
+    return [field.get_db_prep_save(field.pre_save(row, add), connection) for field in fields]
