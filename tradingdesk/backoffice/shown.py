@@ -30,7 +30,7 @@ def money(value: Decimal | None) -> str:
 
 def share(value: Decimal | None) -> str:
     """Show a share of 1 as per cent."""
-    return EMPTY if value is None else f"{value * 100:.1f} %"
+    return EMPTY if value is None else f"{value * 100:.1f}\u00a0%"
 
 
 def stamp(value: datetime | None) -> str:
