@@ -93,11 +93,9 @@ class RunningDesk:
         self.process.wait(STOP_S)
         eventually(lambda: not any(_lives(pid) for pid in family), "its children end with it", STOP_S)
 
-    def child(self, word: str) -> int:
-        """The process below the desk whose command line has a word; the topmost, where it has children itself."""
-        mine = descendants(self.process.pid)
-        found = [pid for pid, command in mine.items() if word in command]
-        return eventually(lambda: found, f"a child with {word!r} among {mine}", 1)[0]
+    def children(self, word: str) -> list[int]:
+        """Processes below the desk whose command line has a word; parents before children."""
+        return [pid for pid, command in descendants(self.process.pid).items() if word in command]
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         """Call the API as the first user: status and answer. A web process that is just gone is asked again."""

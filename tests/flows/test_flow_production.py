@@ -21,7 +21,7 @@ def kill_worker_at(point: str, desk: RunningDesk, sandbox, clients: Clients, bod
     sandbox.admin.hold(point, operation="new_order", client_order_id=held)
     sending = clients.sending(bodies)
     sandbox.admin.wait_for_held(1, timeout=30)
-    os.kill(desk.child(WORKER), signal.SIGKILL)
+    os.kill(desk.children(WORKER)[0], signal.SIGKILL)
     eventually(lambda: desk.order(held)["acknowledged_at"], f"the desk finds out about {held}")
     sandbox.admin.release()
     sending.join(120)

@@ -5,13 +5,11 @@ import signal
 import stat
 import subprocess
 import sys
-from datetime import datetime
 
 import pytest
 
 from tests.environment import ROOT, manage
 from tests.flows.running_desk import RunningDesk, descendants, eventually
-from tests.flows.settling import compare
 
 pytestmark = [pytest.mark.flow, pytest.mark.slow]
 
@@ -34,7 +32,7 @@ def test_desk_starts_from_nothing_fills_an_order_and_ends_with_its_children(new_
     desk.start()
     order = place(desk)
     filled = desk.order_in(order["client_order_id"], "filled")
-    assert filled["cum_qty"] == "5"
+    assert (filled["cum_qty"], filled["leaves_qty"]) == ("5", "0")
     assert [row["broker_name"] for row in desk.all("/api/v1/brokers/")] == ["alpaca", "alpaca_margin"]
     assert stat.S_IMODE((desk.data / "credentials.json").stat().st_mode) == 0o600
     assert desk.credentials["url"] == desk.url
@@ -88,8 +86,10 @@ def test_desk_that_is_told_to_stop_finishes_the_send_at_hand(new_desk, desk_env,
     eventually(lambda: "stopping" in desk.log, "it was told")
     sandbox.admin.release()
     assert desk.stop() == 0
-    assert compare(sandbox, env)["statuses"] == {"new": 1}
-    assert sandbox.admin.order("alpaca", order["client_order_id"])["status"] == "new"
+    desk.start()
+    desk.order_in(order["client_order_id"], "new")
+    assert len(sandbox.admin.requests("new_order")) == 1
+    assert sandbox.admin.requests("find_order") == []
 
 
 def test_sandbox_that_dies_is_started_again_where_it_was(new_desk, desk_env):
@@ -97,9 +97,9 @@ def test_sandbox_that_dies_is_started_again_where_it_was(new_desk, desk_env):
     desk.start()
     order = place(desk, ord_type="limit", price="100.00", time_in_force="gtc")
     desk.order_in(order["client_order_id"], "new")
-    first = desk.child("sandbox_brokers")
+    [first] = desk.children("sandbox_brokers")
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: desk.child("sandbox_brokers") != first, "another one is started")
+    eventually(lambda: desk.children("sandbox_brokers") not in ([], [first]), "another one is started")
     assert desk.call("DELETE", f"/api/v1/orders/{order['client_order_id']}/")[0] == 202
     desk.order_in(order["client_order_id"], "canceled")
     assert desk.stop() == 0
@@ -109,18 +109,9 @@ def test_commands_beside_the_desk_reach_its_brokers(new_desk, desk_env):
     env = desk_env()
     desk = new_desk(env)
     desk.start()
-    assert "alpaca: active, 2 instruments" in manage("sync_broker", "alpaca", env=env)
+    assert "alpaca: active, " in manage("sync_broker", "alpaca", env=env)
     manage("place_order", "BAC", "buy", "3", "--client-order-id", "by-hand", env=env)
     assert desk.order_in("by-hand", "filled")["cum_qty"] == "3"
-
-
-def test_order_placed_the_moment_the_desk_answers_is_filled_soon_after(new_desk, desk_env):
-    """The times are the desk's own, and generous: the point is that nothing waits for a sweep or a later round."""
-    desk = new_desk(desk_env())
-    desk.start()
-    order = desk.order_in(place(desk)["client_order_id"], "filled")
-    taken, ended = (datetime.fromisoformat(order[name]) for name in ("created_at", "closed_at"))
-    assert (ended - taken).total_seconds() < 10
 
 
 def test_demo_trader_places_orders(new_desk, desk_env):

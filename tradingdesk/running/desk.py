@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 WATCH_EVERY = 0.5
 DRAIN_SECONDS = 15.0
 START_SECONDS = 60.0
+IMPATIENT_AFTER = 1.0
 SANDBOX_PROFILE = "sandbox.yaml"
 
 
@@ -199,11 +200,18 @@ def _greeting(credentials: Credentials) -> str:
 
 @contextmanager
 def _stop_signals() -> Iterator[Event]:
-    """Turn SIGTERM, Ctrl-C and a closed terminal into an event; the second one ends the process at once."""
+    """Turn SIGTERM, Ctrl-C and a closed terminal into an event; a person's second Ctrl-C ends the process at once.
+
+    Another SIGTERM says nothing new: service managers and `timeout` send it to the process and to its group.
+    """
     stop = Event()
+    told_at = 0.0
 
     def told(number, frame) -> None:
-        if stop.is_set():
+        nonlocal told_at
+        if not stop.is_set():
+            told_at = time.monotonic()
+        elif number == signal.SIGINT and time.monotonic() - told_at > IMPATIENT_AFTER:
             os._exit(128 + number)
         stop.set()
 
