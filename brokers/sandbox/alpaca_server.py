@@ -9,6 +9,9 @@ from aiohttp import web
 
 from brokers.sandbox.alpaca import account, data, orders, reference
 from brokers.sandbox.alpaca.gate import FRONT, Front, gate
+from brokers.sandbox.alpaca.stream import add_trade_updates
+from brokers.sandbox.alpaca.stream_connection import OPEN, close_all
+from brokers.sandbox.alpaca.stream_data import add_market_data
 
 MAX_BODY = 1024 * 1024
 
@@ -19,6 +22,7 @@ def build_app(front: Front) -> web.Application:
     app[FRONT] = front
     _add_trading(app)
     _add_data(app)
+    _add_streams(app)
     return app
 
 
@@ -43,6 +47,13 @@ def _add_trading(app: web.Application) -> None:
     add("GET", "/v2/assets/{symbol}", reference.asset, name="asset")
     add("GET", "/v2/clock", reference.clock, name="clock")
     add("GET", "/v2/calendar", reference.calendar, name="calendar")
+
+
+def _add_streams(app: web.Application) -> None:
+    app[OPEN] = set()
+    app.on_shutdown.append(close_all)
+    add_trade_updates(app)
+    add_market_data(app)
 
 
 def _add_data(app: web.Application) -> None:

@@ -20,7 +20,7 @@ from brokers.sandbox.alpaca.gate import FRONT, answer
 from brokers.sandbox.alpaca.words import order_words
 from brokers.sandbox.book import Execution, Order, Quote, Refused
 from brokers.sandbox.engine import Engine
-from brokers.sandbox.faults import ACTIONS, POINTS, Fault, Held, Hold
+from brokers.sandbox.faults import ACTIONS, POINTS, STREAM_ACTIONS, Fault, Held, Hold, StreamFault
 from tradingdesk.fix import OrdStatus
 
 PREFIX = "/sandbox"
@@ -36,11 +36,14 @@ def add_control(app: web.Application, secret: str) -> None:
     control.router.add_routes(
         [
             web.post("/faults", order_fault),
+            web.post("/stream_faults", order_stream_fault),
             web.post("/holds", order_hold),
             web.get("/held", wait_for_held),
             web.post("/release", release),
             web.post("/clear", clear),
             web.post("/disconnect", disconnect),
+            web.post("/disconnect_streams", disconnect_streams),
+            web.get("/streams", streams),
             web.get("/journal", journal),
             web.get("/accounts/{account}", record),
             web.post("/market/quote", push_quote),
@@ -83,6 +86,15 @@ async def order_fault(request: web.Request) -> web.Response:
     return answer({})
 
 
+async def order_stream_fault(request: web.Request) -> web.Response:
+    """Order a fault of a stream: fields of faults.StreamFault."""
+    fault = StreamFault(**await request.json())
+    if fault.action not in STREAM_ACTIONS:
+        raise ValueError(f"action={fault.action}")
+    request.app[FRONT].mischief.stream_faults.append(fault)
+    return answer({})
+
+
 async def order_hold(request: web.Request) -> web.Response:
     """Order a hold: fields of faults.Hold."""
     hold = Hold(**await request.json())
@@ -116,6 +128,17 @@ async def disconnect(request: web.Request) -> web.Response:
     """Close the connections of an account, or of all."""
     body = await request.json()
     return answer({"closed": request.app[FRONT].disconnect(body.get("account"))})
+
+
+async def disconnect_streams(request: web.Request) -> web.Response:
+    """Break the streams of an account, or of all; requests go on."""
+    body = await request.json()
+    return answer({"closed": request.app[FRONT].disconnect_streams(body.get("account"))})
+
+
+async def streams(request: web.Request) -> web.Response:
+    """What each account listens to: `updates` of trades, `quotes` of symbols, `activities`."""
+    return answer({name: [one.hears for one in hearing] for name, hearing in request.app[FRONT].streams.items()})
 
 
 async def journal(request: web.Request) -> web.Response:

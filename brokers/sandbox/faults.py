@@ -9,6 +9,12 @@ A fault's `action` is done `before` or `after` the request took effect:
 - `disconnect`: close all connections of the account, this one included.
 - `echo`: let the request arrive twice, as a network may, and answer with the second one's outcome.
 
+What is told on a stream can be hit too (`StreamFault`; its `operation` is the event, such as `fill`):
+
+- `drop`: it is never sent. `disconnect`: the connection breaks in its place.
+- `duplicate`: it is sent twice. `delay`: it and all behind it wait `seconds`.
+- `swap`: it is sent after what comes next. `malformed`: half of it is sent, or `body` in its place.
+
 A hold stops a request at `request_received`, `before_answer` (it took effect) or `after_answer` (the
 client has read it) until it is released.
 """
@@ -27,6 +33,7 @@ from brokers.sandbox.accounts import FaultOdds
 Action = Literal["drop", "delay", "error", "duplicate", "disconnect", "echo"]
 Point = Literal["request_received", "before_answer", "after_answer"]
 ACTIONS: tuple[str, ...] = ("drop", "delay", "error", "duplicate", "disconnect", "echo")
+STREAM_ACTIONS: tuple[str, ...] = ("drop", "delay", "duplicate", "disconnect", "swap", "malformed")
 POINTS: tuple[str, ...] = ("request_received", "before_answer", "after_answer")
 MAX_HOLD_S = 300.0
 
@@ -85,6 +92,15 @@ class Fault(Rule):
 
 
 @dataclass(slots=True)
+class StreamFault(Rule):
+    """What to do to the messages of a stream that the rule means."""
+
+    action: Literal["drop", "delay", "duplicate", "disconnect", "swap", "malformed"] = "drop"
+    seconds: float = 0.0
+    body: str | None = None
+
+
+@dataclass(slots=True)
 class Hold(Rule):
     """Where to stop the requests that the rule means."""
 
@@ -109,6 +125,7 @@ class Mischief:
         self.odds = {account: about.model_dump() for account, about in odds.items()}
         self.chance = {account: random.Random(f"{seed}:faults:{account}") for account in odds}
         self.faults: list[Fault] = []
+        self.stream_faults: list[StreamFault] = []
         self.holds: list[Hold] = []
         self.held: dict[int, Held] = {}
         self._ids = itertools.count(1)
@@ -118,6 +135,10 @@ class Mischief:
         """The fault that this call gets: the first ordered one that means it, else one by chance."""
         ordered = next((fault for fault in self.faults if fault.takes(call)), None)
         return ordered or self._by_chance(call)
+
+    def stream_fault_for(self, call: Call) -> StreamFault | None:
+        """The fault that this message of a stream gets."""
+        return next((fault for fault in self.stream_faults if fault.takes(call)), None)
 
     async def stop_at(self, point: Point, call: Call) -> Held | None:
         """Hold the call here if a hold means it, until its release or MAX_HOLD_S."""
@@ -151,6 +172,7 @@ class Mischief:
     def clear(self) -> None:
         """Forget all orders and let everything go on."""
         self.faults.clear()
+        self.stream_faults.clear()
         self.holds.clear()
         self.release()
 

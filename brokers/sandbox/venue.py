@@ -27,7 +27,10 @@ def utc_now() -> datetime:
 
 
 class Venue:
-    """The engine made durable and driven by the loop. `listeners` are told of each event, in order."""
+    """The engine made durable and driven by the loop.
+
+    `listeners` are told of each event, in order, `quote_listeners` of each quote.
+    """
 
     def __init__(self, profile: Profile, store: Store, *, clock: Callable[[], datetime] = utc_now):
         self.profile, self.store, self.clock = profile, store, clock
@@ -40,6 +43,7 @@ class Venue:
         self.assets = {symbol: Asset(symbol, about) for symbol, about in profile.assets.items()}
         self.assets_by_id = {asset.asset_id: asset for asset in self.assets.values()}
         self.listeners: list[Callable[[Event], None]] = []
+        self.quote_listeners: list[Callable[[Quote], None]] = []
         self.fills: dict[str, list[str]] = {name: [] for name in profile.accounts}
         self._step_timer: asyncio.TimerHandle | None = None
         self._commit: asyncio.Future | None = None
@@ -71,6 +75,8 @@ class Venue:
         """Show a quote to the market and put it on the tape."""
         self.tape.add(quote)
         self._do(lambda now: self.engine.on_quote(quote, now))
+        for listener in self.quote_listeners:
+            listener(quote)
 
     def operate(self, action: Callable[[Engine, datetime], object]) -> object:
         """Do something to the engine that is no client's request: sessions, unasked cancels, busts."""

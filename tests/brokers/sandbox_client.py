@@ -42,6 +42,21 @@ class SandboxAdmin:
         rule = {"account": account, "operation": operation, "client_order_id": client_order_id, "times": times}
         self._post("/faults", {"action": action, "when": when, **rule, **more})
 
+    def stream_fault(
+        self,
+        action: str,
+        *,
+        event: str | None = None,
+        account: str | None = None,
+        client_order_id: str | None = None,
+        times: int | None = 1,
+        **more: Any,
+    ) -> None:
+        """Order a fault for the next `times` messages of a stream that match: drop, delay (seconds), duplicate,
+        disconnect, swap (sent after the next one), malformed (body). `event` is fill, new, quote and so on."""
+        rule = {"account": account, "operation": event, "client_order_id": client_order_id, "times": times}
+        self._post("/stream_faults", {"action": action, **rule, **more})
+
     def hold(
         self,
         point: str,
@@ -76,6 +91,18 @@ class SandboxAdmin:
     def disconnect(self, account: str | None = None) -> int:
         """Close the connections of an account, or of all."""
         return self._post("/disconnect", {"account": account})["closed"]
+
+    def disconnect_streams(self, account: str | None = None) -> int:
+        """Break the streams of an account, or of all; requests go on."""
+        return self._post("/disconnect_streams", {"account": account})["closed"]
+
+    def listens(self, account: str) -> bool:
+        """Whether the account listens to trade updates."""
+        return "updates" in self._get("/streams").get(account, ())
+
+    def subscribes(self, account: str) -> bool:
+        """Whether the account subscribes to quotes."""
+        return "quotes" in self._get("/streams").get(account, ())
 
     def journal(self, **filters: Any) -> list[dict[str, Any]]:
         """Lines of the journal, by kind, account, client_order_id, after."""

@@ -39,17 +39,23 @@ class Front:
         self.by_key = {account.api_key: name for name, account in profile.accounts.items()}
         self.limits: dict[tuple[str, bool], RateLimit] = {}
         self.transports: dict[str, weakref.WeakSet] = defaultdict(weakref.WeakSet)
+        self.streams: dict[str, weakref.WeakSet] = defaultdict(weakref.WeakSet)
 
     def authenticate(self, headers: Mapping[str, str]) -> str:
         """The account whose keys the request carries. Raises AlpacaError."""
         key, secret = headers.get("APCA-API-KEY-ID", ""), headers.get("APCA-API-SECRET-KEY", "")
         if not key or not secret:
             raise error(401, 40110000, "request is not authorized")
-        name = self.by_key.get(key)
-        known = self.venue.profile.accounts[name].secret_key.get_secret_value() if name else ""
-        if not hmac.compare_digest(secret.encode(), known.encode()):
+        name = self.account_of(key, secret)
+        if name is None:
             raise AlpacaError(403, {"message": "forbidden."})
         return name
+
+    def account_of(self, key: str, secret: str) -> str | None:
+        """The account that has these keys; None when they are wrong."""
+        name = self.by_key.get(key)
+        known = self.venue.profile.accounts[name].secret_key.get_secret_value() if name else ""
+        return name if name and hmac.compare_digest(secret.encode(), known.encode()) else None
 
     def limit(self, account: str, operation: str) -> RateLimit:
         """The account's limit; trading and market data are counted apart."""
@@ -63,6 +69,13 @@ class Front:
         chosen = [t for name, ts in self.transports.items() if account in (None, name) for t in list(ts)]
         for transport in chosen:
             transport.abort()
+        return len(chosen)
+
+    def disconnect_streams(self, account: str | None = None) -> int:
+        """Break the WebSockets and event streams of an account, or of all, and no other connection; how many."""
+        chosen = [one for name, streams in self.streams.items() if account in (None, name) for one in list(streams)]
+        for stream in chosen:
+            stream.cut()
         return len(chosen)
 
 
