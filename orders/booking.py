@@ -3,10 +3,18 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
+from brokers.models import Instrument
 from orders.lifecycle import chronological, live_trades
 from orders.models import Execution, Order, Position, TradeLog
 from orders.round_trips import RoundTrip, book, fold
 from tradingdesk.fix import ExecType
+from tradingdesk.statements import Param, Select, store
+
+_last_position = Select(
+    Position.objects.filter(account=Param("account"), instrument=Param("instrument", Instrument._meta.pk))
+    .select_related("trade_log")
+    .order_by("-opened_at", "-id")[:1]
+)
 
 
 def book_execution(execution: Execution, trades: Iterable[Execution], order: Order) -> Decimal:
@@ -15,12 +23,7 @@ def book_execution(execution: Execution, trades: Iterable[Execution], order: Ord
     `trades` are all executions of its order. A trade that comes in its turn goes on from the
     stored row; a bust, a correction, or one that comes late folds the instrument's executions anew.
     """
-    last = (
-        Position.objects.filter(account_id=execution.account_id, instrument_id=execution.instrument_id)
-        .select_related("trade_log")
-        .order_by("-opened_at", "-id")
-        .first()
-    )
+    last = _last_position.first(account=execution.account_id, instrument=execution.instrument_id)
     if _in_turn(execution, trades, last):
         open_row = last if last is not None and last.is_open else None
         return _store(book(_trip_of(open_row), execution), [open_row] if open_row else [], execution, order)
@@ -74,7 +77,7 @@ def _store_position(row: Position, trip: RoundTrip) -> None:
         "last_exec_id",
     ):
         setattr(row, name, getattr(trip, name))
-    row.save()
+    store(row)
 
 
 def _store_log(log: TradeLog, trip: RoundTrip, order: Order | None) -> None:
@@ -86,7 +89,7 @@ def _store_log(log: TradeLog, trip: RoundTrip, order: Order | None) -> None:
         setattr(log, name, getattr(trip, name))
     log.gross_pnl = trip.realized_pnl
     log.net_pnl = trip.realized_pnl - trip.commission
-    log.save()
+    store(log)
 
 
 def _trip_of(row: Position | None) -> RoundTrip | None:

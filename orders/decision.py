@@ -5,10 +5,11 @@ Shared by intake, by the routing task of deferred orders, and by previews.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 
-from django.db.models import Case, DecimalField, F, Q, Sum, When
+from django.db.models import Case, DateTimeField, DecimalField, F, Q, Sum, When
 from django.utils import timezone
 
 from brokers.adapter import Capabilities
@@ -21,6 +22,15 @@ from risk import exposure, gate, rulebook
 from risk.models import Control
 from risk.rules import CandidateAccount, Denial, ProposedOrder, Rulebook
 from tradingdesk.fix import RequestKind, Side
+from tradingdesk.statements import Param, Select, insert
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_enabled_accounts = Select(BrokerAccount.objects.filter(enabled=True).select_related("health"))
+_enabled_listings = Select(
+    Listing.objects.filter(instrument__symbol=Param("symbol"), account__enabled=True).select_related(
+        "instrument", "quote"
+    )
+)
 
 
 @dataclass(slots=True)
@@ -59,9 +69,8 @@ class Decision:
 
 def read_market(symbol: str) -> Market | None:
     """Read every enabled account, and its listing and quote of the symbol (two queries); None when nobody lists it."""
-    accounts = list(BrokerAccount.objects.filter(enabled=True).select_related("health"))
-    listings = Listing.objects.filter(instrument__symbol=symbol, account__enabled=True)
-    by_name = {listing.account_id: listing for listing in listings.select_related("instrument", "quote")}
+    accounts = _enabled_accounts()
+    by_name = {listing.account_id: listing for listing in _enabled_listings(symbol=symbol)}
     if not by_name:
         return None
     capabilities = {account.adapter: adapter_class(account.adapter).capabilities for account in accounts}
@@ -91,7 +100,7 @@ def decide(
 def store_decision(order: Order, decision: Decision, *, about: RequestKind = RequestKind.NEW) -> None:
     """Write the two facts of a decision."""
     verdict = decision.verdict
-    RiskDecision.objects.create(
+    risk_decision = RiskDecision(
         order=order,
         about=about,
         allowed=decision.allowed,
@@ -100,13 +109,10 @@ def store_decision(order: Order, decision: Decision, *, about: RequestKind = Req
         warnings=[warning.as_dict() for warning in verdict.warnings],
         figures=verdict.figures,
     )
+    insert(risk_decision)
     if about == RequestKind.NEW:
-        RoutingDecision.objects.create(
-            order=order,
-            chosen=decision.choice.chosen,
-            reason=decision.choice.reason,
-            candidates=decision.choice.candidates,
-        )
+        choice = decision.choice
+        insert(RoutingDecision(order=order, chosen=choice.chosen, reason=choice.reason, candidates=choice.candidates))
 
 
 def propose(ticket: OrderTicket) -> ProposedOrder:
@@ -168,15 +174,24 @@ def _candidates(
 
 def _unreflected_buying_power(accounts: list[BrokerAccount]) -> dict[str, Decimal]:
     """Buying power held, per account, by orders that the broker did not know when it gave its figure."""
-    unknown_then = Q(acknowledged_at=None, closed_at=None)
-    for account in accounts:
-        if account.last_updated:
-            unknown_then |= Q(account=account, acknowledged_at__gt=account.last_updated)
+    values = {f"account{number}": account.pk for number, account in enumerate(accounts)}
+    since = {f"since{number}": account.last_updated or _NEVER for number, account in enumerate(accounts)}
+    rows = _held_since(len(accounts))(**values, **since)
+    return {name: total or Decimal(0) for name, total in rows}
+
+
+@cache
+def _held_since(count: int) -> Select:
+    """The statement that sums, for this many accounts, what orders hold that are not acknowledged, or since then."""
+    unknown_then = Q()
+    for number in range(count):
+        later = Q(acknowledged_at__gt=Param(f"since{number}", DateTimeField()))
+        unknown_then |= Q(account=Param(f"account{number}")) & (later | Q(acknowledged_at=None, closed_at=None))
     held = Case(
         When(closed_as__isnull=False, cum_qty=0, then=None), default=F("buying_power_held"), output_field=DecimalField()
     )
-    rows = Order.objects.filter(unknown_then, account__in=accounts).order_by().values_list("account_id")
-    return {name: total or Decimal(0) for name, total in rows.annotate(total=Sum(held))}
+    rows = Order.objects.filter(unknown_then).order_by().values_list("account_id")
+    return Select(rows.annotate(total=Sum(held)))
 
 
 def _routable(

@@ -32,9 +32,12 @@ from tradingdesk.errors import Conflict, InvalidInput
 from tradingdesk.fields import EXACT_DIGITS, significant_digits
 from tradingdesk.fix import ClosedAs, OrdType, RequestKind
 from tradingdesk.middleware import current_request_id
+from tradingdesk.statements import Param, Select, insert, store
 
 SEND_WITHIN = {OrdType.MARKET: timedelta(seconds=30)}
 SEND_WITHIN_OTHERWISE = timedelta(minutes=5)
+
+_order_of_id = Select(Order.objects.filter(client_order_id=Param("client_order_id")).order_by())
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor
         order.denials = [denial.as_dict() for denial in decision.denials]
         order.text = "; ".join(f"{denial.code}: {denial.detail}" for denial in decision.denials[:3])
     order.refresh_status()
-    order.save()
+    store(order)
     store_decision(order, decision)
     _record(order, decision, actor)
     if decision.allowed:
@@ -127,7 +130,7 @@ def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor
 
 def enqueue_new(order: Order) -> OrderRequest:
     """Put the order in its broker's outbox, and wake the worker once this is committed."""
-    request = OrderRequest.objects.create(
+    request = OrderRequest(
         order=order,
         broker_name=order.account_id,
         kind=RequestKind.NEW,
@@ -139,6 +142,7 @@ def enqueue_new(order: Order) -> OrderRequest:
         time_in_force=order.time_in_force,
         send_before=order.send_before,
     )
+    insert(request)
     wakeups.send_soon(request)
     return request
 
@@ -195,7 +199,7 @@ def _ask_price(account: BrokerAccount, instrument: Instrument) -> None:
 def _known_order(ticket: OrderTicket) -> Order | None:
     if not ticket.client_order_id:
         return None
-    known = Order.objects.filter(client_order_id=ticket.client_order_id).first()
+    known = _order_of_id.first(client_order_id=ticket.client_order_id)
     if known is not None and known.body_hash != ticket.body_hash():
         detail = f"client_order_id={ticket.client_order_id} belongs to another order"
         raise Conflict("DUPLICATE_CLIENT_ORDER_ID", detail, "client_order_id")
@@ -248,7 +252,7 @@ def _accept(order: Order, decision: Decision, held: exposure.Exposure) -> None:
 
 
 def _store_deferred(order: Order, ticket: OrderTicket, actor: str) -> None:
-    order.save()
+    insert(order)
     trail.record(_event("order.new", order, actor, after={"deferred": True, **_summary(order)}))
     wakeups.route_soon(order)
 

@@ -7,15 +7,18 @@ take account and symbol. Each function says what it locks.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
-from django.db.models import F
+from django.db import connection
 
 from risk.models import ExposureTotal
 from risk.rules import Holding
 from tradingdesk.fields import MONEY_PLACES, fit
 from tradingdesk.fix import Side
+from tradingdesk.statements import Param, Select, update
 
 FIRM_KEY = "0:firm"
+_ADD_TO_GROSS = "UPDATE exposure_totals SET gross = gross + %s WHERE key = %s"
 
 
 def account_key(broker_name: str) -> str:
@@ -126,10 +129,10 @@ def revalue(row: ExposureTotal, mark_px: Decimal) -> None:
 
 def _store(row: ExposureTotal) -> None:
     before, row.gross = row.gross, fit(holding_of(row).gross(), MONEY_PLACES)
-    row.save()
+    update(row)
     if row.gross != before:
-        account = ExposureTotal.objects.filter(key=account_key(row.broker_name))
-        account.update(gross=F("gross") + (row.gross - before))
+        with connection.cursor() as cursor:
+            cursor.execute(_ADD_TO_GROSS, [row.gross - before, account_key(row.broker_name)])
 
 
 def _symbol_row(broker_name: str, symbol: str) -> ExposureTotal:
@@ -137,10 +140,17 @@ def _symbol_row(broker_name: str, symbol: str) -> ExposureTotal:
 
 
 def _lock(rows: dict[str, ExposureTotal]) -> dict[str, ExposureTotal]:
-    query = ExposureTotal.objects.select_for_update().filter(key__in=rows).order_by("key")
-    found = {row.key: row for row in query}
+    lock, keys = _lock_of(len(rows)), {f"key{number}": key for number, key in enumerate(rows)}
+    found = {row.key: row for row in lock(**keys)}
     if len(found) == len(rows):
         return found
     missing = [row for key, row in sorted(rows.items()) if key not in found]
     ExposureTotal.objects.bulk_create(missing, ignore_conflicts=True)
-    return {row.key: row for row in query.all()}
+    return {row.key: row for row in lock(**keys)}
+
+
+@cache
+def _lock_of(count: int) -> Select:
+    """The statement that locks this many rows, in the order of their keys."""
+    keys = [Param(f"key{number}") for number in range(count)]
+    return Select(ExposureTotal.objects.select_for_update().filter(key__in=keys).order_by("key"))

@@ -8,7 +8,7 @@ import threading
 from functools import cache
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models import QuerySet, Value
 
 
@@ -20,6 +20,9 @@ class Param(Value):
 
     def as_sql(self, compiler, connection):
         return "%s", [self]
+
+    def __str__(self) -> str:
+        raise TypeError(f"the place of {self.value!r}: this lookup wants a value when the statement is made")
 
     def bound(self, values: dict[str, Any]) -> Any:
         """The value, as the database takes it."""
@@ -49,8 +52,9 @@ class Select:
         return next(iter(self(**values)), None)
 
     def _compiled(self) -> QuerySet:
-        """This thread's copy of the queryset, whose compiler does not compile again."""
-        if not hasattr(self._kept, "queryset"):
+        """This thread's copy of the queryset, whose compiler does not compile again while its connection is in use."""
+        # Beside a running event loop Django gives the same thread another connection.
+        if getattr(self._kept, "connection", None) is not connections[DEFAULT_DB_ALIAS]:
             queryset = self._queryset.all()
             compiler = queryset.query.get_compiler(using=DEFAULT_DB_ALIAS)
             sql, params = compiler.as_sql()
@@ -58,20 +62,21 @@ class Select:
             compiler.as_sql = lambda *args, **kwargs: (sql, [self._value(param) for param in params])
             compiler.get_converters = lambda expressions: converters
             queryset.query.get_compiler = lambda *args, **kwargs: compiler
-            self._kept.queryset = queryset
+            self._kept.queryset, self._kept.connection = queryset, compiler.connection
         return self._kept.queryset
 
     def _value(self, param: Any) -> Any:
         return param.bound(self._kept.values) if isinstance(param, Param) else param
 
 
-def insert(row: models.Model) -> None:
-    """Write a new row and give it its key, as `row.save()` does for a model with a generated one."""
-    fields = _fields(type(row))
+def insert(*rows: models.Model) -> None:
+    """Write new rows of one model in one statement, and give them their keys, as `row.save()` does for one."""
+    model = type(rows[0])
+    values = [value for row in rows for value in _values(row, _fields(model), add=True)]
     with connection.cursor() as cursor:
-        cursor.execute(_insert_sql(type(row)), _values(row, fields, add=True))
-        (row.pk,) = cursor.fetchone()
-    row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+        cursor.execute(_insert_sql(model, len(rows)), values)
+        for row, (row.pk,) in zip(rows, cursor.fetchall(), strict=True):
+            row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
 def update(row: models.Model, *names: str) -> None:
@@ -99,11 +104,11 @@ def _fields(model: type[models.Model], *names: str) -> list[models.Field]:
 
 
 @cache
-def _insert_sql(model: type[models.Model]) -> str:
+def _insert_sql(model: type[models.Model], count: int) -> str:
     columns = [_quoted(field.column) for field in _fields(model)]
-    places = ", ".join(["%s"] * len(columns))
+    places = ", ".join([f"({', '.join(['%s'] * len(columns))})"] * count)
     table, key = _quoted(model._meta.db_table), _quoted(model._meta.pk.column)
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) RETURNING {key}"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {places} RETURNING {key}"
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.middleware import current_request_id
+from tradingdesk.statements import insert
 
 
 def event(kind: str, *, actor: str, **facts) -> AuditEvent:
@@ -15,4 +16,5 @@ def event(kind: str, *, actor: str, **facts) -> AuditEvent:
 
 def record(*events: AuditEvent) -> None:
     """Write events in order, in one statement."""
-    AuditEvent.objects.bulk_create(events)
+    if events:
+        insert(*events)
