@@ -106,7 +106,8 @@ class ExecutionReport:
     `cum_qty`, `leaves_qty` and `avg_px` are the broker's figures and may be None where a message
     does not carry them. `exec_id` is set on trades, busts and corrections only; `exec_ref_id`
     names the execution that a bust or correction is about. `status` is what the broker says the
-    order is now. `raw` is the vendor's payload, unchanged.
+    order is now. `raw` is the vendor's payload, unchanged. `source` is set where a broker tells the
+    same trade in several ways, under ids that nothing ties together: which of them this is.
     """
 
     exec_type: ExecType
@@ -132,6 +133,7 @@ class ExecutionReport:
     commission: Decimal | None = None
     replaces: str | None = None
     replaced_by: str | None = None
+    source: str = ""
     text: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict)
 

@@ -4,8 +4,8 @@ A report that can change what the account holds or has entered takes the account
 symbol's exposure rows first, as intake does, then the order's row.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,7 @@ from orders import lifecycle
 from orders.booking import book_execution
 from orders.models import BrokerMessage, Execution, Order, OrderRequest
 from orders.replacement import as_one_order
+from orders.twins import twin_of
 from risk import exposure
 from risk.models import ExposureTotal
 from tradingdesk.audit import trail
@@ -30,6 +31,7 @@ _ENDING = _CHANGING | {ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED, E
 _ENDED = frozenset(
     {OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.REPLACED, OrdStatus.DONE_FOR_DAY}
 )
+_TOLD_AGAIN = "trade_again"
 _AUDIT_KINDS = {
     ExecType.NEW: "order.accepted",
     ExecType.PENDING_NEW: "order.accepted",
@@ -67,6 +69,7 @@ _executions_of = Select(
     .defer("raw", "text")
     .order_by()
 )
+_other_names_of = Select(BrokerMessage.objects.filter(order=_ORDER, kind=_TOLD_AGAIN).defer("raw").order_by("id"))
 _of_account = OrderRequest.objects.filter(broker_name=Param("account")).select_related("order").order_by("id")
 _request_of_client_id = Select(_of_account.filter(client_order_id__in=[Param("one"), Param("other")])[:1])
 _request_of_broker_id = Select(_of_account.filter(broker_order_id=Param("broker_order_id"))[:1])
@@ -236,6 +239,8 @@ def _apply_trade(account: BrokerAccount, order: Order, report: ExecutionReport) 
     found = _executions_of(order=order.pk, account=account.pk, exec_id=report.exec_id)
     if any(one.account_id == account.pk and one.exec_id == report.exec_id for one in found):
         return None
+    if report.source and (report := _by_one_name(account, order, report, found)) is None:
+        return None
     order = _lock_order.first(order=order.pk)
     before = _state(order)
     execution = _store_execution(account, order, report)
@@ -248,6 +253,30 @@ def _apply_trade(account: BrokerAccount, order: Order, report: ExecutionReport) 
     detail = {"exec_id": execution.exec_id, "last_qty": execution.last_qty, "last_px": execution.last_px}
     _record(_AUDIT_KINDS[report.exec_type], order, before, report.text, **detail)
     return execution
+
+
+def _by_one_name(
+    account: BrokerAccount, order: Order, report: ExecutionReport, found: Collection[Execution]
+) -> ExecutionReport | None:
+    """Give a report whose ids are those of stored trades; None when it tells one again, which is kept as a message.
+
+    A bust that came before the trade was told under this id meant the other telling of it: the two are tied together
+    by a correction that changes nothing.
+    """
+    told = _other_names_of(order=order.pk) if found else []
+    names = {one.normalized["exec_id"]: one.normalized["exec_ref_id"] for one in told}
+    if report.exec_id in names:
+        return None
+    if report.exec_type != ExecType.TRADE:
+        return replace(report, exec_ref_id=names.get(report.exec_ref_id, report.exec_ref_id))
+    twin = twin_of(report, found, names)
+    if twin is None:
+        return report
+    again = replace(report, exec_ref_id=twin.exec_id)
+    if any(one.exec_ref_id == report.exec_id for one in found):
+        return replace(again, exec_type=ExecType.TRADE_CORRECT)
+    _store_message(account, order, again, _TOLD_AGAIN)
+    return None
 
 
 def _store_execution(account: BrokerAccount, order: Order, report: ExecutionReport) -> Execution:

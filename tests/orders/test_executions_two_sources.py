@@ -1,0 +1,123 @@
+"""Trades that a broker tells in two ways, under ids that nothing ties together, are booked once."""
+
+from decimal import Decimal
+from itertools import permutations
+
+import pytest
+
+from orders.models import BrokerMessage, Execution, Position
+from tests.orders.desk import Counterparty, roomy_desk, submit
+from tradingdesk.fix import OrdStatus
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def broker() -> Counterparty:
+    """The broker's side of a working order to buy 100."""
+    roomy_desk("alpaca")
+    broker = Counterparty(submit(broker_name="alpaca"))
+    broker.acknowledge()
+    return broker
+
+
+def held() -> Decimal:
+    position = Position.objects.filter(closed_at=None).first()
+    return position.qty if position else Decimal(0)
+
+
+def streamed(broker: Counterparty, exec_id: str, qty, cum, px=100, **facts):
+    return broker.fill(f"S{exec_id}", qty, px, cum_qty=cum, source="stream", **facts)
+
+
+def listed(broker: Counterparty, exec_id: str, qty, cum, px=100, **facts):
+    return broker.fill(f"A::{exec_id}", qty, px, cum_qty=cum, source="activities", **facts)
+
+
+@pytest.mark.parametrize("ways", [(streamed, listed), (listed, streamed)])
+def test_trade_told_in_both_ways_is_booked_once(broker, ways):
+    first, second = ways
+    assert first(broker, "1", 40, 40) is not None
+    assert second(broker, "1", 40, 40) is None
+    assert second(broker, "1", 40, 40) is None
+    assert (broker.order.cum_qty, held()) == (40, 40)
+    assert Execution.objects.count() == 1
+    assert BrokerMessage.objects.filter(kind="trade_again").count() == 1
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_two_equal_fills_told_twice_in_any_order_are_two(broker, order):
+    tellings = [(streamed, "1", 50), (streamed, "2", 100), (listed, "1", 50), (listed, "2", 100)]
+    for place in order:
+        tell, exec_id, cum = tellings[place]
+        tell(broker, exec_id, 50, cum)
+    assert (broker.order.cum_qty, held(), broker.order.status) == (100, 100, OrdStatus.FILLED)
+    assert Execution.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"qty": 39, "cum": 40}, {"qty": 40, "cum": 80}, {"qty": 40, "cum": 40, "px": 101}],
+    ids=["other quantity", "later in the order", "other price"],
+)
+def test_trades_that_differ_are_two(broker, other):
+    streamed(broker, "1", 40, 40)
+    assert listed(broker, "2", **other) is not None
+    assert Execution.objects.count() == 2
+
+
+def test_brokers_with_one_name_for_a_trade_are_not_compared(broker):
+    broker.fill("X1", 40, cum_qty=40)
+    assert broker.fill("X2", 40, cum_qty=40) is not None
+    assert held() == 80
+
+
+def test_bust_by_the_streams_name_ends_the_trade_that_was_listed_first(broker):
+    listed(broker, "1", 40, 40)
+    streamed(broker, "1", 40, 40)
+    assert broker.bust("SB", "S1", source="stream", last_qty=40, last_px=100) is not None
+    assert (broker.order.cum_qty, held()) == (0, 0)
+    assert listed(broker, "1", 40, 40) is None
+
+
+def test_correction_by_the_streams_name_corrects_the_trade_that_was_listed_first(broker):
+    listed(broker, "1", 40, 40)
+    streamed(broker, "1", 40, 40)
+    broker.correct("SC", "S1", 40, 99, source="stream")
+    assert (broker.order.cum_qty, broker.order.avg_px) == (40, 99)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_bust_ends_its_trade_whatever_is_told_first(broker, order):
+    """The listing names the trade A::1, the stream S1, and the bust is of S1."""
+    tellings = [
+        lambda: listed(broker, "1", 40, 40, seconds=10),
+        lambda: streamed(broker, "1", 40, 40, seconds=10),
+        lambda: broker.bust("SB", "S1", source="stream", last_qty=40, last_px=100, seconds=20),
+    ]
+    for place in order:
+        tellings[place]()
+    assert (broker.order.cum_qty, held()) == (0, 0)
+    assert broker.order.status == OrdStatus.NEW
+
+
+def test_trade_listed_with_its_corrected_figures_is_known(broker):
+    streamed(broker, "1", 40, 40)
+    broker.correct("SC", "S1", 30, 99, source="stream")
+    assert listed(broker, "1", 30, 40, 99) is None
+    assert (broker.order.cum_qty, held()) == (30, 30)
+
+
+def test_new_trade_that_looks_like_a_busted_one_is_booked(broker):
+    streamed(broker, "1", 100, 100, seconds=10)
+    broker.bust("SB", "S1", source="stream", last_qty=100, last_px=100, seconds=20)
+    assert listed(broker, "2", 100, 100, seconds=30) is not None
+    assert streamed(broker, "2", 100, 100, seconds=30) is None
+    assert (broker.order.cum_qty, held()) == (100, 100)
+
+
+def test_late_listing_of_a_busted_trade_is_known(broker):
+    streamed(broker, "1", 100, 100, seconds=10)
+    broker.bust("SB", "S1", source="stream", last_qty=100, last_px=100, seconds=20)
+    assert listed(broker, "1", 100, 100, seconds=10) is None
+    assert (broker.order.cum_qty, held()) == (0, 0)
