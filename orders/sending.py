@@ -8,7 +8,6 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from brokers import lease
@@ -25,12 +24,13 @@ from brokers.messages import (
     ReplaceOrder,
     TryLater,
 )
-from brokers.models import Listing
+from brokers.models import Instrument, Listing
 from orders import lifecycle, wakeups
 from orders.executions import apply_cancel_rejected, apply_report, settle_refused
 from orders.models import Order, OrderRequest
 from risk.rulebook import current_rulebook
 from tradingdesk.fix import OrdType, RequestKind, RequestState, Side, TimeInForce
+from tradingdesk.statements import Param, Select, update_if
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +42,18 @@ FIRST_QUESTION_AFTER = 0.5
 LONGEST_PAUSE = 15.0
 NEVER_SENT_TOO_OLD = "NEVER_SENT_TOO_OLD"
 
+_request_with_order = Select(
+    OrderRequest.objects.select_related("order__account").filter(pk=Param("request", OrderRequest._meta.pk))
+)
+_listing = Select(Listing.objects.filter(account=Param("account"), instrument=Param("instrument", Instrument._meta.pk)))
+
 
 def send_request(request_pk: int) -> None:
     """Bring one request forward: send it if nobody did, else find out what became of it.
 
     Safe to call any number of times, by any number of workers.
     """
-    request = OrderRequest.objects.select_related("order__account__health", "order__instrument").get(pk=request_pk)
+    (request,) = _request_with_order(request=request_pk)
     if request.state == RequestState.QUEUED:
         _send(request)
     elif request.state in (RequestState.SENDING, RequestState.UNKNOWN):
@@ -161,14 +166,10 @@ def _next_wire_ref(request: OrderRequest) -> str:
 
 def _claim(request: OrderRequest, state: str, now: datetime, *, wire_ref: str = "") -> bool:
     """Claim a request that is still in `state` and held by whom we saw; committed before anything is sent."""
-    seen = OrderRequest.objects.filter(pk=request.pk, state=state, holder=request.holder, attempts=request.attempts)
-    values = {"state": RequestState.SENDING, "holder": this_process(), "sent_at": now, "wire_ref": wire_ref}
-    if not seen.update(**values, attempts=F("attempts") + 1):
-        return False
-    for name, value in values.items():
-        setattr(request, name, value)
-    request.attempts += 1
-    return True
+    seen = {"state": state, "holder": request.holder, "attempts": request.attempts}
+    request.state, request.holder, request.sent_at = RequestState.SENDING, this_process(), now
+    request.wire_ref, request.attempts = wire_ref, request.attempts + 1
+    return update_if(request, seen, "state", "holder", "sent_at", "wire_ref", "attempts")
 
 
 def _deliver(request: OrderRequest, *, in_doubt: bool = False) -> None:
@@ -278,7 +279,7 @@ def _trades_at_once(order: Order) -> bool:
 def new_order_message(request: OrderRequest) -> NewOrder:
     """The order as the broker is told it, under the broker's own symbol."""
     order = request.order
-    listing = Listing.objects.filter(account_id=request.broker_name, instrument_id=order.instrument_id).first()
+    listing = _listing.first(account=request.broker_name, instrument=order.instrument_id)
     return NewOrder(
         client_order_id=request.client_order_id,
         symbol=listing.broker_symbol if listing else order.symbol,

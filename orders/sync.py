@@ -18,7 +18,7 @@ from brokers.messages import BrokerError, ExecutionReport, TryLater
 from brokers.models import BrokerAccount, Instrument, Quote
 from orders.executions import apply_report
 from orders.external import CannotAdopt, adopt_external
-from orders.models import Order, OrderRequest, Position
+from orders.models import Execution, Order, OrderRequest, Position
 from risk import exposure
 from risk.models import ExposureTotal
 from tradingdesk.fix import RequestKind, RequestState
@@ -148,12 +148,17 @@ def _is_due(last: datetime | None, every: timedelta) -> bool:
 def sync_executions(account: BrokerAccount) -> int:
     """Apply every execution since the last one we read, in order; how many were new."""
     gateway = gateway_for(account)
-    new = 0
-    for report in gateway.executions(after_id=account.executions_cursor):
-        new += apply_any(account, gateway, report)
-        if report.exec_id != account.executions_cursor:
+    reports = gateway.executions(after_id=account.executions_cursor)
+    ids = [report.exec_id for report in reports]
+    known = set(Execution.objects.filter(account=account, exec_id__in=ids).values_list("exec_id", flat=True))
+    read_before, new = account.executions_cursor, 0
+    try:
+        for report in reports:
+            new += report.exec_id not in known and apply_any(account, gateway, report)
             account.executions_cursor = report.exec_id
-            BrokerAccount.objects.filter(pk=account.pk).update(executions_cursor=report.exec_id)
+    finally:
+        if account.executions_cursor != read_before:
+            BrokerAccount.objects.filter(pk=account.pk).update(executions_cursor=account.executions_cursor)
     return new
 
 
@@ -166,6 +171,8 @@ def sync_orders(account: BrokerAccount) -> None:
         apply_any(account, gateway, report)
     seen = {report.broker_order_id for report in listed}
     ours = Order.objects.open().filter(account=account, broker_order_id__isnull=False, acknowledged_at__lt=asked_at)
+    if _ids_to_read(ours, seen):
+        sync_executions(account)  # most of them have just filled, which one call tells of all
     for broker_order_id in _ids_to_read(ours, seen):
         report = gateway.read_order(broker_order_id)
         if report is not None:

@@ -9,7 +9,9 @@ import threading
 from risk.exposure import FIRM_KEY
 from risk.models import ExposureTotal, Halt, Limit
 from risk.rules import Rulebook
+from tradingdesk.statements import Param, Select
 
+_version = Select(ExposureTotal.objects.filter(key=Param("firm")).order_by().values_list("rules_version"))
 _lock = threading.Lock()
 _kept: Rulebook | None = None
 
@@ -27,8 +29,8 @@ def rulebook(version: int) -> Rulebook:
 
 def current_rulebook() -> Rulebook:
     """The rules now, for readers that hold no lock."""
-    version = ExposureTotal.objects.filter(key=FIRM_KEY).values_list("rules_version", flat=True).first()
-    return rulebook(version or 0)
+    (version,) = _version.first(firm=FIRM_KEY) or (0,)
+    return rulebook(version)
 
 
 def kept_rulebook() -> Rulebook:

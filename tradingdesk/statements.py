@@ -5,6 +5,7 @@ queryset, `insert` and `update` that of whole rows; rows come and go as model in
 """
 
 import threading
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -81,12 +82,18 @@ def insert(*rows: models.Model) -> None:
 
 def update(row: models.Model, *names: str) -> None:
     """Write these fields of a row that is there, or all of them, as `row.save(update_fields=names)` does."""
-    fields = _fields(type(row), *names)
-    key = row._meta.pk.get_db_prep_save(row.pk, connection)
+    if not update_if(row, {}, *names):
+        raise row.DoesNotExist(f"{row._meta.db_table}: no row {row.pk}")
+
+
+def update_if(row: models.Model, seen: Mapping[str, Any], *names: str) -> bool:
+    """Write these fields of a row, or all of them, if it still has what was `seen`; False when it has changed."""
+    model, conditions = type(row), {row._meta.pk.name: row.pk, **seen}
+    asked = [model._meta.get_field(name).get_db_prep_save(value, connection) for name, value in conditions.items()]
     with connection.cursor() as cursor:
-        cursor.execute(_update_sql(type(row), *names), [*_values(row, fields, add=False), key])
-        if cursor.rowcount != 1:
-            raise row.DoesNotExist(f"{row._meta.db_table}: no row {row.pk}")
+        values = _values(row, _fields(model, *names), add=False)
+        cursor.execute(_update_sql(model, names, tuple(conditions)), [*values, *asked])
+        return cursor.rowcount == 1
 
 
 def store(row: models.Model) -> None:
@@ -112,9 +119,10 @@ def _insert_sql(model: type[models.Model], count: int) -> str:
 
 
 @cache
-def _update_sql(model: type[models.Model], *names: str) -> str:
+def _update_sql(model: type[models.Model], names: tuple[str, ...], conditions: tuple[str, ...]) -> str:
     changes = ", ".join(f"{_quoted(field.column)} = %s" for field in _fields(model, *names))
-    return f"UPDATE {_quoted(model._meta.db_table)} SET {changes} WHERE {_quoted(model._meta.pk.column)} = %s"
+    asked = " AND ".join(f"{_quoted(model._meta.get_field(name).column)} = %s" for name in conditions)
+    return f"UPDATE {_quoted(model._meta.db_table)} SET {changes} WHERE {asked}"
 
 
 def _quoted(name: str) -> str:

@@ -13,7 +13,7 @@ from orders.models import Order
 from risk.models import ExposureTotal
 from tests.factories import OrderFactory, QuoteFactory
 from tradingdesk.audit.models import AuditEvent
-from tradingdesk.statements import Param, Select, insert, store, update
+from tradingdesk.statements import Param, Select, insert, store, update, update_if
 
 pytestmark = pytest.mark.django_db
 
@@ -179,6 +179,17 @@ def test_update_of_a_row_that_is_gone_fails():
 
     with pytest.raises(Order.DoesNotExist):
         update(order)
+
+
+def test_update_if_writes_only_over_what_was_seen():
+    order = OrderFactory(strategy="seen")
+    other = Order.objects.get(pk=order.pk)
+    order.strategy, other.strategy = "first", "second"
+
+    assert update_if(order, {"strategy": "seen"}, "strategy")
+    assert not update_if(other, {"strategy": "seen"}, "strategy")
+
+    assert Order.objects.get().strategy == "first"
 
 
 def test_store_inserts_once_and_updates_afterwards():
