@@ -233,7 +233,8 @@ class Engine(Matching):
         order, account = chain[-1], self.accounts[trade.account]
         if order.order_qty is not None and order.cum_qty - trade.qty + new_qty > order.order_qty:
             raise Refused("too_much", order_qty=order.order_qty)
-        fee = account.fee_due(order, order.cum_qty - trade.qty + new_qty)
+        value = order.cum_value - trade.qty * trade.px + new_qty * new_px
+        fee = account.fee_due(order, order.cum_qty - trade.qty + new_qty, value)
         for link in chain:
             self._fold(link, new_qty - trade.qty, new_qty * new_px - trade.qty * trade.px, fee, now, new_px)
             if link is not order:

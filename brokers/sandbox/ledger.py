@@ -15,11 +15,13 @@ from brokers.sandbox.book import ZERO, Execution, Order
 from tradingdesk.fix import Side
 
 Marks = Callable[[str], Decimal]
+FEE_STEP = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True)
 class AccountRules:
-    """What one account may do and pays. `fee_per_share` in currency per unit, `fee_min` per order.
+    """What one account may do and pays. `fee_per_share` in currency per unit, `fee_min` per order,
+    `fee_max_share` the most an order's fees may be as a share of its value.
 
     `may_cross_zero`: one order may turn a long position into a short one (Alpaca refuses it).
     """
@@ -31,6 +33,7 @@ class AccountRules:
     refuse_wash_trades: bool = False
     fee_per_share: Decimal = ZERO
     fee_min: Decimal = ZERO
+    fee_max_share: Decimal | None = None
     partial_fill_probability: float = 0.0
     ack_delay_s: float = 0.0
     cancel_delay_s: float = 0.0
@@ -105,9 +108,11 @@ class Account:
         self.held_qty[(order.symbol, order.side)] += qty - order.held_qty
         order.held_cash, order.held_qty = cash, qty
 
-    def fee_due(self, order: Order, cum_qty: Decimal) -> Decimal:
-        """The fee that a change to `cum_qty` adds to the order (below zero: gives back)."""
+    def fee_due(self, order: Order, cum_qty: Decimal, cum_value: Decimal) -> Decimal:
+        """The fee that a change to `cum_qty` and `cum_value` adds to the order (below zero: gives back)."""
         total = max(self.rules.fee_min, self.rules.fee_per_share * cum_qty) if cum_qty else ZERO
+        if self.rules.fee_max_share is not None:
+            total = min(total, (self.rules.fee_max_share * cum_value).quantize(FEE_STEP))
         return total - order.fees
 
     def book(self, trade: Execution) -> None:

@@ -133,7 +133,7 @@ class Matching:
 
     def _trade(self, order: Order, qty: Decimal, px: Decimal, now: datetime) -> Execution:
         account = self.accounts[order.account]
-        fee = account.fee_due(order, order.cum_qty + qty)
+        fee = account.fee_due(order, order.cum_qty + qty, order.cum_value + qty * px)
         self._fold(order, qty, qty * px, fee, now, px)
         execution = self._execution(ExecType.TRADE, order, qty, px, fee, now)
         account.book(execution)

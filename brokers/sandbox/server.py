@@ -1,4 +1,4 @@
-"""Start the sandbox: profile, storage, quotes, HTTP; run until told to stop."""
+"""Start the sandbox: profile, storage, quotes, HTTP and TWS; run until told to stop."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from brokers.sandbox.faults import Mischief
 from brokers.sandbox.feed import Feed
 from brokers.sandbox.replay import SAMPLE_DATA, DataError, find_days
 from brokers.sandbox.storage import Store
+from brokers.sandbox.tws.gateway import Gateway
+from brokers.sandbox.tws.server import TwsServer
 from brokers.sandbox.venue import Venue
 
 log = logging.getLogger("sandbox")
@@ -37,12 +39,16 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run: `port` 0 takes a free one, `speed` 0 holds the quotes still, a secret opens the tests' endpoint."""
+    """How to run: `port` 0 takes a free one, `speed` 0 holds the quotes still, a secret opens the tests' endpoint.
+
+    `tws_port` 0 leaves the ports of the accounts at Interactive Brokers to the profile.
+    """
 
     profile: Path
     storage: Path
     host: str = "127.0.0.1"
     port: int = 0
+    tws_port: int = 0
     data: Path = SAMPLE_DATA
     speed: float = 1.0
     ready_file: Path | None = None
@@ -78,6 +84,7 @@ async def _serve(options: Options, profile, days, listener: socket.socket, store
     app = build_app(Front(venue, feed, mischief, journal_reads=bool(options.admin_secret)))
     if options.admin_secret:
         add_control(app, options.admin_secret)
+    tws = _tws_servers(options, venue, feed, mischief)
     feed.preload()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
@@ -85,15 +92,36 @@ async def _serve(options: Options, profile, days, listener: socket.socket, store
     try:
         await feed.opened.wait()
         await web.SockSite(runner, listener).start()
-        _announce(options, listener)
+        await _open_tws(tws)
+        _announce(options, listener, tws)
         await _first_of(playing)
     finally:
         mischief.clear()
         playing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await playing
+        for server in tws.values():
+            await server.stop()
         await runner.cleanup()
         venue.close()
+
+
+def _tws_servers(options: Options, venue: Venue, feed: Feed, mischief: Mischief) -> dict[str, TwsServer]:
+    """A TWS for each account at Interactive Brokers; the first gets the port of the options, if there is one."""
+    servers, journal_reads = {}, bool(options.admin_secret)
+    for number, (name, account) in enumerate(venue.profile.of_kind("interactive_brokers").items()):
+        gateway = Gateway(name, venue, feed, mischief, journal_reads=journal_reads)
+        port = options.tws_port + number if options.tws_port else account.tws.port
+        servers[name] = TwsServer(gateway, options.host, port)
+    return servers
+
+
+async def _open_tws(servers: dict[str, TwsServer]) -> None:
+    for name, server in servers.items():
+        try:
+            await server.open()
+        except OSError as error:
+            raise CannotStart(f"{name}: cannot listen on {server.host}:{server.port}: {error.strerror}") from error
 
 
 async def _first_of(playing: asyncio.Task) -> None:
@@ -109,13 +137,17 @@ async def _first_of(playing: asyncio.Task) -> None:
         playing.result()
 
 
-def _announce(options: Options, listener: socket.socket) -> None:
+def _announce(options: Options, listener: socket.socket, tws: dict[str, TwsServer]) -> None:
     host, port = listener.getsockname()[:2]
     url = f"http://{host}:{port}"
     log.warning("sandbox brokers at %s", url)
+    ports = {name: server.port for name, server in tws.items()}
+    for name, tws_port in ports.items():
+        log.warning("sandbox TWS of %s at %s:%s", name, host, tws_port)
     if options.ready_file:
+        about = {"url": url, "host": host, "port": port, "tws": ports, "pid": os.getpid()}
         partial = options.ready_file.with_suffix(".partial")
-        partial.write_text(json.dumps({"url": url, "host": host, "port": port, "pid": os.getpid()}), encoding="utf-8")
+        partial.write_text(json.dumps(about), encoding="utf-8")
         partial.replace(options.ready_file)
 
 

@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS executions (
 CREATE TABLE IF NOT EXISTS journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, kind TEXT NOT NULL, account TEXT NOT NULL,
     client_order_id TEXT NOT NULL, order_id TEXT NOT NULL, detail TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS things (kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, key));
 CREATE INDEX IF NOT EXISTS journal_client_order_id ON journal (client_order_id);
 CREATE TRIGGER IF NOT EXISTS journal_not_changed BEFORE UPDATE ON journal
     BEGIN SELECT RAISE(ABORT, 'the journal only grows'); END;
@@ -36,6 +37,7 @@ CREATE TRIGGER IF NOT EXISTS journal_not_deleted BEFORE DELETE ON journal
     BEGIN SELECT RAISE(ABORT, 'the journal only grows'); END;
 """
 UPSERT_ORDER = "INSERT INTO orders VALUES (?, ?, ?, ?, ?) ON CONFLICT (order_id) DO UPDATE SET body = excluded.body"
+UPSERT_THING = "INSERT INTO things VALUES (?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body"
 INSERT_EXECUTION = "INSERT INTO executions (exec_id, account, body) VALUES (?, ?, ?)"
 INSERT_JOURNAL = "INSERT INTO journal (at, kind, account, client_order_id, order_id, detail) VALUES (?, ?, ?, ?, ?, ?)"
 JOURNAL_COLUMNS = ("seq", "at", "kind", "account", "client_order_id", "order_id", "detail")
@@ -48,7 +50,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "OrdStatus": OrdStatus,
     "ExecType": ExecType,
 }
-T = TypeVar("T", Order, Execution)
+T = TypeVar("T")
 
 
 class Store:
@@ -62,6 +64,7 @@ class Store:
         self._orders: dict[str, Order] = {}
         self._executions: list[Execution] = []
         self._journal: list[tuple] = []
+        self._things: dict[tuple[str, str], str] = {}
 
     def keep(self, order: Order) -> None:
         """Store the order as it is now, at the next commit."""
@@ -70,6 +73,15 @@ class Store:
     def add(self, execution: Execution) -> None:
         """Store an execution at the next commit."""
         self._executions.append(execution)
+
+    def put(self, kind: str, key: str, thing: Any) -> None:
+        """Store what a front keeps of its own (a dataclass with slots) at the next commit."""
+        self._things[(kind, key)] = encode(thing)
+
+    def things(self, kind: str, of: type[T]) -> Iterator[T]:
+        """All that was put of a kind, in order of its keys."""
+        for (body,) in self.connection.execute("SELECT body FROM things WHERE kind = ? ORDER BY key", (kind,)):
+            yield decode(of, body)
 
     def note(
         self, at: datetime, kind: str, account: str, *, client_order_id: str = "", order_id: str = "", **detail: Any
@@ -80,17 +92,19 @@ class Store:
     @property
     def is_dirty(self) -> bool:
         """Whether a commit has something to do."""
-        return bool(self._orders or self._executions or self._journal)
+        return bool(self._orders or self._executions or self._journal or self._things)
 
     def commit(self) -> None:
         """Write all that was gathered, in one transaction."""
         orders, executions, journal = self._orders, self._executions, self._journal
+        things, self._things = self._things, {}
         self._orders, self._executions, self._journal = {}, [], []
         run = self.connection.executemany
         self.connection.execute("BEGIN")
         run(UPSERT_ORDER, [(o.order_id, o.account, o.client_order_id, o.seq, encode(o)) for o in orders.values()])
         run(INSERT_EXECUTION, [(e.exec_id, e.account, encode(e)) for e in executions])
         run(INSERT_JOURNAL, journal)
+        run(UPSERT_THING, [(*key, body) for key, body in things.items()])
         self.connection.execute("COMMIT")
 
     def close(self) -> None:
@@ -129,7 +143,7 @@ class Store:
         self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
 
-def encode(thing: Order | Execution) -> str:
+def encode(thing: Any) -> str:
     """A stored thing as JSON; what is None is left out."""
     return _dump({name: value for name in thing.__slots__ if (value := getattr(thing, name)) is not None})
 

@@ -42,6 +42,7 @@ class SandboxProcess:
     port: int = 0
     url: str = ""
     process: subprocess.Popen | None = None
+    tws_ports: dict[str, int] = field(default_factory=dict)
 
     @property
     def admin(self) -> SandboxAdmin:
@@ -50,8 +51,21 @@ class SandboxProcess:
 
     @property
     def accounts(self) -> list[str]:
-        """The names of its accounts."""
-        return list(self.profile["accounts"])
+        """The names of its accounts at Alpaca."""
+        return [name for name, about in self.profile["accounts"].items() if about.get("kind", "alpaca") == "alpaca"]
+
+    @property
+    def tws_accounts(self) -> list[str]:
+        """The names of its accounts at Interactive Brokers."""
+        return list(self.tws_ports)
+
+    def tws_port(self, account: str = "interactive_brokers") -> int:
+        """The port of an account's TWS, the same after a restart."""
+        return self.tws_ports[account]
+
+    def tws_account_id(self, account: str = "interactive_brokers") -> str:
+        """The account's id at Interactive Brokers."""
+        return self.profile["accounts"][account]["tws"]["account_id"]
 
     @property
     def log(self) -> str:
@@ -82,7 +96,9 @@ class SandboxProcess:
             )
         self._wait_for(ready)
         about = json.loads(ready.read_text(encoding="utf-8"))
-        self.port, self.url = about["port"], about["url"]
+        self.port, self.url, self.tws_ports = about["port"], about["url"], about["tws"]
+        for name, port in self.tws_ports.items():
+            self.profile["accounts"][name].setdefault("tws", {})["port"] = port
 
     def stop(self) -> int:
         """End it as a service manager would; its exit code."""
@@ -142,14 +158,19 @@ def start_sandbox(
     """Run a sandbox in `folder` for the time of the block.
 
     The profile is config/sandbox.yaml without latency and without partial fills by chance, so that tests see
-    what they ask for; `accounts` changes values by account name ({"alpaca": {"latency_ms": 20}}), other keyword
-    arguments change values of the profile itself (session_break_s=0.2). At speed 0 the quotes stand still.
+    what they ask for; `accounts` changes values by account name ({"alpaca": {"latency_ms": 20}}; those within "tws"
+    one by one), other keyword arguments change values of the profile itself (session_break_s=0.2). At speed 0 the
+    quotes stand still.
     """
     wanted = yaml.safe_load(DEFAULT_PROFILE.read_text(encoding="utf-8"))
     for about in wanted["accounts"].values():
         about |= {"latency_ms": 0, "partial_fill_probability": 0}
+        if "tws" in about:
+            about["tws"] |= {"status_twice_probability": 0, "filled_first_probability": 0}
     for name, changes in (accounts or {}).items():
-        wanted["accounts"].setdefault(name, {}).update(deepcopy(dict(changes)))
+        about = wanted["accounts"].setdefault(name, {})
+        tws = about.get("tws", {}) | changes.get("tws", {})
+        about |= deepcopy(dict(changes)) | ({"tws": tws} if tws else {})
     wanted |= profile
     arguments = ["--speed", str(speed), "--verbosity", str(verbosity), *(["--data", str(data)] if data else [])]
     sandbox = SandboxProcess(folder, wanted, arguments, port=port)

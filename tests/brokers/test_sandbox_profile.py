@@ -19,6 +19,9 @@ from tests.brokers.sandbox_process import DEFAULT_PROFILE
 ACCOUNT = "accounts: {one: {api_key: K, secret_key: S%s}}"
 
 
+TWS_TWICE = "accounts: {a: {kind: interactive_brokers}, b: {kind: interactive_brokers}}"
+
+
 def profile(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "profile.yaml"
     path.write_text(text, encoding="utf-8")
@@ -47,7 +50,11 @@ def test_secret_is_not_shown_with_the_profile():
         (ACCOUNT % ", colour: red", "accounts.one.colour: Extra inputs are not permitted"),
         (ACCOUNT % ", partial_fill_probability: 2", "accounts.one.partial_fill_probability: "),
         (ACCOUNT % ", faults: {explode: 1}", "accounts.one.faults.explode: "),
-        ("accounts: {one: {api_key: K}}", "accounts.one.secret_key: Field required"),
+        (
+            "accounts: {one: {api_key: K}}",
+            "accounts.one: Value error, an account at Alpaca needs api_key and secret_key",
+        ),
+        (TWS_TWICE, "two accounts have the same account_id"),
         ("accounts: {a: {api_key: K, secret_key: S}, b: {api_key: K, secret_key: T}}", "two accounts have the same"),
         ("accounts: [", "while parsing a flow node"),
         ("hello", "file: Input should be a valid dictionary"),

@@ -24,6 +24,8 @@ class Command(BaseCommand):
         base = Path(settings.BASE_DIR)
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
         parser.add_argument("--port", type=_port, default=0, help="port to listen on; 0 takes a free one")
+        tws = "port of the first Interactive Brokers account's TWS; 0 leaves it to the profile"
+        parser.add_argument("--tws-port", type=_port, default=0, help=tws)
         parser.add_argument("--profile", type=Path, default=base / "config" / "sandbox.yaml", help="accounts (YAML)")
         parser.add_argument("--storage", type=Path, default=base / "data" / "sandbox", help="folder of its own file")
         parser.add_argument("--data", type=Path, default=SAMPLE_DATA, help="folder of quotes in LEAN's format")
@@ -40,6 +42,7 @@ class Command(BaseCommand):
                     storage=options["storage"],
                     host=options["host"],
                     port=options["port"],
+                    tws_port=options["tws_port"],
                     data=options["data"],
                     speed=options["speed"],
                     ready_file=options["ready_file"],

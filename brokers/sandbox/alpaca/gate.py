@@ -36,7 +36,7 @@ class Front:
     def __init__(self, venue: Venue, feed: Feed, mischief: Mischief, *, journal_reads: bool = False):
         self.venue, self.feed, self.mischief, self.journal_reads = venue, feed, mischief, journal_reads
         profile: Profile = venue.profile
-        self.by_key = {account.api_key: name for name, account in profile.accounts.items()}
+        self.by_key = {account.api_key: name for name, account in profile.of_kind("alpaca").items()}
         self.limits: dict[tuple[str, bool], RateLimit] = {}
         self.transports: dict[str, weakref.WeakSet] = defaultdict(weakref.WeakSet)
         self.streams: dict[str, weakref.WeakSet] = defaultdict(weakref.WeakSet)
