@@ -41,6 +41,9 @@ class BrokerAccount(models.Model):
     shorting_enabled = models.BooleanField(default=False)
     status = models.CharField(max_length=16, choices=Status, default=Status.UNKNOWN)
     last_updated = models.DateTimeField(null=True, blank=True)
+    unreconciled = models.TextField(
+        blank=True, default="", editable=False, help_text="why orders that increase exposure are refused here"
+    )
     executions_cursor = models.CharField(max_length=128, blank=True, default="", editable=False)
     instruments_synced_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -53,13 +56,29 @@ class BrokerAccount(models.Model):
 
 
 class AccountHealth(models.Model):
-    """How the connection to one account has done lately; written by the process that talks to it."""
+    """How the connection to one account has done lately; written by the process that talks to it.
+
+    The breaker's columns are a `brokers.breaker.Breaker`, which says what they mean; `healthy` is "the breaker is
+    closed", and what routing reads.
+    """
+
+    class BreakerState(models.TextChoices):
+        CLOSED = "closed"
+        OPEN = "open"
+        HALF_OPEN = "half_open"
 
     account = models.OneToOneField(
         BrokerAccount, on_delete=models.CASCADE, db_column="broker_name", primary_key=True, related_name="health"
     )
     healthy = models.BooleanField(default=True)
     consecutive_failures = models.PositiveIntegerField(default=0)
+    breaker_state = models.CharField(max_length=16, choices=BreakerState, default=BreakerState.CLOSED)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    probe_at = models.DateTimeField(null=True, blank=True)
+    times_opened = models.PositiveIntegerField(default=0)
+    window_began_at = models.DateTimeField(null=True, blank=True)
+    window_calls = models.PositiveIntegerField(default=0)
+    window_failures = models.PositiveIntegerField(default=0)
     last_ok_at = models.DateTimeField(null=True, blank=True)
     last_error_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(blank=True, default="")

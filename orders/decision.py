@@ -169,6 +169,7 @@ def _candidates(
             ask_px=None if problem else quote.ask_px,
             price_problem=problem,
             can_short=bool(listing and listing.shortable and account.shorting_enabled),
+            unreconciled=account.unreconciled,
         )
 
 

@@ -14,6 +14,7 @@ from orders import sending, sync, wakeups
 from orders.changes import ticket_of
 from orders.intake import decide_and_store, known_market, with_prices
 from orders.models import Order, OrderRequest
+from orders.reconcile import run as reconcile
 from orders.streaming import keep_streams, stop_streams
 from tradingdesk.fix import RequestState
 
@@ -52,6 +53,19 @@ def dispatch_syncs() -> None:
     """Have every enabled account read by its own worker."""
     for broker_name in BrokerAccount.objects.filter(enabled=True).values_list("pk", flat=True):
         wakeups.sync_due(broker_name)
+
+
+@shared_task(name=wakeups.RECONCILE_ACCOUNT)
+def reconcile_account(broker_name: str) -> None:
+    """Compare the desk with one account's broker."""
+    reconcile.reconcile_account(broker_name)
+
+
+@shared_task(name="orders.tasks.dispatch_reconciliations")
+def dispatch_reconciliations() -> None:
+    """Have every enabled account compared with its broker by its own worker."""
+    for broker_name in BrokerAccount.objects.filter(enabled=True).values_list("pk", flat=True):
+        wakeups.reconcile_soon(broker_name)
 
 
 @shared_task(name="orders.tasks.sweep")

@@ -15,6 +15,7 @@ from tradingdesk.queues import DESK_QUEUE, broker_queue
 SEND_REQUEST = "orders.tasks.send_request"
 ROUTE_ORDER = "orders.tasks.route_order"
 SYNC_ACCOUNT = "orders.tasks.sync_account"
+RECONCILE_ACCOUNT = "orders.tasks.reconcile_account"
 
 SYNC_SLOT = 0.1
 
@@ -53,6 +54,12 @@ def sync_soon(broker_name: str, *, countdown: float = 0) -> None:
 def sync_due(broker_name: str) -> None:
     """Have what is due at an account read."""
     wake(SYNC_ACCOUNT, broker_name, queue=broker_queue(broker_name), expires=5)
+
+
+def reconcile_soon(broker_name: str, *, countdown: float = 0) -> None:
+    """Have an account compared with its broker: after every connect, and when something was found once."""
+    queue = broker_queue(broker_name)
+    wake(RECONCILE_ACCOUNT, broker_name, queue=queue, countdown=countdown, expires=countdown + 60)
 
 
 def wake(task: str, *arguments, queue: str, countdown: float = 0, expires: float | None = None) -> None:

@@ -145,6 +145,9 @@ def _exposure_denials(
     more = verdict.gross_after - verdict.gross_before
     if more <= 0:
         return
+    if account.unreconciled:
+        detail = f"desk and broker do not agree: {account.unreconciled}"
+        yield Denial("ACCOUNT_NOT_RECONCILED", detail, found=account.unreconciled)
     row, account_row = exposure.symbols[account.broker_name], exposure.accounts[account.broker_name]
     account_gross = account_row.gross - row.gross + verdict.gross_after
     firm_gross = exposure.gross - row.gross + verdict.gross_after

@@ -71,7 +71,10 @@ class ProposedOrder:
 
 @dataclass(frozen=True, slots=True)
 class CandidateAccount:
-    """What risk knows of an account the order may go to. Prices are None with the reason in `price_problem`."""
+    """What risk knows of an account the order may go to. Prices are None with the reason in `price_problem`.
+
+    `unreconciled` is on what the desk and the broker do not agree; "" when they do.
+    """
 
     broker_name: str
     portfolio_value: Decimal
@@ -81,6 +84,7 @@ class CandidateAccount:
     ask_px: Decimal | None = None
     price_problem: tuple[str, str] | None = None
     can_short: bool = False
+    unreconciled: str = ""
 
 
 @dataclass(frozen=True, slots=True)

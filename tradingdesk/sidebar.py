@@ -55,6 +55,8 @@ NAVIGATION = [
         "items": [
             _list("Accounts", "account_balance", "brokers", "brokeraccount"),
             _list("Health", "monitor_heart", "brokers", "accounthealth"),
+            _list("Breaks", "rule", "orders", "reconciliationbreak"),
+            _list("Comparisons", "compare_arrows", "orders", "reconciliationrun"),
             _list("Connections", "cable", "brokers", "accountlease"),
             _list("Instruments", "category", "brokers", "instrument"),
             _list("Listings", "storefront", "brokers", "listing"),

@@ -36,6 +36,12 @@ urlpatterns = [
     path("api/v1/trade-logs/", _view("orders.api.holdings.TradeLogList"), name="trade-logs"),
     path("api/v1/brokers/", _view("brokers.api.BrokerList"), name="brokers"),
     path("api/v1/portfolio/", _view("analytics.api.PortfolioView"), name="portfolio"),
+    path("api/v1/reconciliation/breaks/", _view("orders.api.reconciliation.BreakList"), name="breaks"),
+    path(
+        "api/v1/reconciliation/breaks/<int:pk>/resolve/",
+        _view("orders.api.reconciliation.BreakResolution"),
+        name="break-resolve",
+    ),
     path("api/v1/risk/exposure/", _view("risk.api.ExposureList"), name="exposure"),
     path("api/v1/risk/limits/", _view("risk.api.LimitList"), name="limits"),
     path("api/v1/risk/halts/", _view("risk.api.HaltList"), name="halts"),

@@ -4,6 +4,7 @@ from orders.admin.blotter import OrderAdmin
 from orders.admin.decisions import RiskDecisionAdmin, RoutingDecisionAdmin
 from orders.admin.executions import BrokerMessageAdmin, ExecutionAdmin
 from orders.admin.positions import PositionAdmin, TradeLogAdmin
+from orders.admin.reconciliation import ReconciliationBreakAdmin, ReconciliationMemoryAdmin, ReconciliationRunAdmin
 from orders.admin.requests import DeskStateAdmin, OrderRequestAdmin
 
 __all__ = [
@@ -13,6 +14,9 @@ __all__ = [
     "OrderAdmin",
     "OrderRequestAdmin",
     "PositionAdmin",
+    "ReconciliationBreakAdmin",
+    "ReconciliationMemoryAdmin",
+    "ReconciliationRunAdmin",
     "RiskDecisionAdmin",
     "RoutingDecisionAdmin",
     "TradeLogAdmin",

@@ -5,6 +5,7 @@ from orders.models.desk_state import DeskState
 from orders.models.execution import BrokerMessage, Execution
 from orders.models.order import Order
 from orders.models.position import Position, TradeLog
+from orders.models.reconciliation import ReconciliationBreak, ReconciliationMemory, ReconciliationRun
 from orders.models.request import OrderRequest
 
 __all__ = [
@@ -14,6 +15,9 @@ __all__ = [
     "Order",
     "OrderRequest",
     "Position",
+    "ReconciliationBreak",
+    "ReconciliationMemory",
+    "ReconciliationRun",
     "RiskDecision",
     "RoutingDecision",
     "TradeLog",

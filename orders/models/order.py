@@ -27,6 +27,7 @@ class Order(models.Model):
         COMMAND = "command"
         MANAGER = "manager"
         EXTERNAL = "external"
+        ADJUSTMENT = "adjustment"
 
     client_order_id = models.CharField(max_length=48, unique=True)
     account = models.ForeignKey(

@@ -9,7 +9,17 @@ from rest_framework.authtoken.models import Token, TokenProxy
 
 from brokers.models import AccountHealth, AccountLease, BrokerAccount
 from orders.intake import submit_order
-from orders.models import BrokerMessage, DeskState, Execution, Order, RiskDecision, RoutingDecision
+from orders.models import (
+    BrokerMessage,
+    DeskState,
+    Execution,
+    Order,
+    ReconciliationBreak,
+    ReconciliationMemory,
+    ReconciliationRun,
+    RiskDecision,
+    RoutingDecision,
+)
 from orders.ticket import parse_ticket
 from risk.halts import halt, resume
 from tests import factories
@@ -98,6 +108,7 @@ def one_of_each(text: str = "") -> dict:
     AccountHealth.objects.create(account=account, last_error=text, healthy=False)
     AccountLease.objects.create(account=account, holder=text or "worker")
     BrokerAccount.objects.filter(pk=account.pk).update(account_id=text[:64])
+    _reconciliation(order, text)
     halted = halt(scope="symbol", scope_key="AIG", reason=text or "news", actor="someone")
     resume(halt=halted, reason=text or "over", actor="someone")
     halt(scope="symbol", scope_key="AIG", reason=text or "news again", actor="someone")
@@ -108,6 +119,13 @@ def one_of_each(text: str = "") -> dict:
     assert Execution.objects.count() == 1
     assert Decimal(order.order_qty) == 100
     return {}
+
+
+def _reconciliation(order: Order, text: str) -> None:
+    facts = {"account": order.account, "order": order, "symbol": text or "IBM", "reason": text}
+    ReconciliationBreak.objects.create(kind="position", key=text or "IBM", detail={"offset": text}, **facts)
+    ReconciliationRun.objects.create(account=order.account, started_at=OPENING, complete=False, unread=[text])
+    ReconciliationMemory.objects.create(account=order.account, suspected={text: [text, text]})
 
 
 def _system_rows(text: str) -> None:

@@ -27,6 +27,8 @@ MATRIX = [
     ("GET", "/api/v1/risk/halts/", EVERYONE),
     ("POST", "/api/v1/risk/halts/", {"risk officer"}),
     ("DELETE", "/api/v1/risk/halts/1/", {"risk officer"}),
+    ("GET", "/api/v1/reconciliation/breaks/", EVERYONE),
+    ("POST", "/api/v1/reconciliation/breaks/1/resolve/", {"risk officer"}),
     ("GET", "/api/v1/audit/events/", {"auditor"}),
     ("GET", "/api/v1/config/history/", {"auditor"}),
 ]

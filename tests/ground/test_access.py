@@ -51,6 +51,7 @@ def test_groups_differ_in_what_their_names_say():
         "risk.change_limit",
         "risk.add_halt",
         "risk.clear_halt",
+        "orders.resolve_break",
     }
     assert granted["auditor"] - viewer == {"tradingdesk.view_auditevent", "tradingdesk.view_configurationrecord"}
     assert viewer <= granted["trader"] & granted["risk officer"] & granted["auditor"]
@@ -61,4 +62,5 @@ def test_groups_go_and_come_back_with_their_migration():
     migration.remove_groups(apps, None)
     assert not Group.objects.exists()
     migration.make_groups(apps, None)
+    import_module("analytics.migrations.0002_reconciliation_permissions").grant(apps, None)
     test_groups_differ_in_what_their_names_say()

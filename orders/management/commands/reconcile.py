@@ -1,0 +1,60 @@
+"""Compare the desk with its brokers, now."""
+
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from brokers.models import BrokerAccount
+from orders.models import ReconciliationBreak
+from orders.reconcile.run import reconcile_account
+
+LOOK_AGAIN_AFTER = 2.0
+
+
+class Command(BaseCommand):
+    """Parse, compare each account twice if need be, say what is open."""
+
+    help = (
+        "Compare orders, fills, positions and cash with the brokers, mend what is safe, and list the breaks. "
+        "Exit 1 when breaks are open or a broker did not answer."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--broker", metavar="NAME", help="one account only (default: every enabled one)")
+
+    def handle(self, *args: Any, broker: str | None, **options: Any) -> None:
+        names = self._names(broker)
+        answered = [self._reconcile(name) for name in names]
+        waiting = ReconciliationBreak.objects.filter(account__in=names, state=ReconciliationBreak.State.OPEN)
+        for row in waiting.order_by("account", "id"):
+            mark = "" if row.safe else " (blocks orders that add exposure)"
+            self.stdout.write(f"break {row.pk} {row.account_id}: {row.text}{mark}\n    {row.proposal}")
+        if waiting or not all(answered):
+            raise CommandError(f"{len(waiting)} breaks are open" if waiting else "not everything could be read")
+        self.stdout.write("desk and brokers agree")
+
+    def _names(self, broker: str | None) -> list[str]:
+        known = list(BrokerAccount.objects.values_list("pk", flat=True))
+        if broker is None:
+            return list(BrokerAccount.objects.filter(enabled=True).values_list("pk", flat=True))
+        if broker not in known:
+            there_are = ", ".join(known) or "none"
+            raise CommandError(f"no account is called {broker!r}; there are: {there_are}", returncode=2)
+        return [broker]
+
+    def _reconcile(self, name: str) -> bool:
+        """Compare one account; what was found for the first time is looked at again. False when it did not answer."""
+        run = reconcile_account(name)
+        if run is None or run.differences:
+            time.sleep(LOOK_AGAIN_AFTER)
+            run = reconcile_account(name) or run
+        if run is None:
+            self.stdout.write(f"{name}: being compared by a worker")
+            return True
+        unread = f"; no answer about {', '.join(run.unread)}" if run.unread else ""
+        self.stdout.write(
+            f"{name}: {run.orders_compared} orders, {run.positions_compared} positions; {run.fills_repaired} fills "
+            f"and {run.orders_adopted} orders brought in; {run.differences} differences{unread}"
+        )
+        return run.complete

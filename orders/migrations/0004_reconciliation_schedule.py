@@ -1,0 +1,29 @@
+"""Every account is compared with its broker once a minute; a start of the desk never writes over people's changes."""
+
+from django.db import migrations
+
+TASK = "orders.tasks.dispatch_reconciliations"
+NAME = "Compare the desk with the brokers"
+SECONDS = 60
+
+
+def add_schedule(apps, schema_editor):
+    every, _ = apps.get_model("django_celery_beat", "IntervalSchedule").objects.get_or_create(
+        every=SECONDS, period="seconds"
+    )
+    apps.get_model("django_celery_beat", "PeriodicTask").objects.get_or_create(
+        task=TASK, defaults={"name": NAME, "interval": every, "expire_seconds": SECONDS}
+    )
+
+
+def remove_schedule(apps, schema_editor):
+    apps.get_model("django_celery_beat", "PeriodicTask").objects.filter(task=TASK).delete()
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("orders", "0003_reconciliation"),
+        ("django_celery_beat", "0019_alter_periodictasks_options"),
+    ]
+
+    operations = [migrations.RunPython(add_schedule, remove_schedule)]
