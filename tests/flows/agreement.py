@@ -103,20 +103,18 @@ def _order(order, raw: dict[str, Any]) -> Iterator[str]:
 
 
 def _fills(account: str, record: dict[str, Any]) -> Iterator[str]:
-    names = dict(
-        OrderRequest.objects.filter(broker_name=account).values_list("broker_order_id", "order__client_order_id")
-    )
-    there = {
-        trade["exec_id"]: (names.get(trade["order_id"]), trade["side"], Decimal(trade["qty"]), Decimal(trade["px"]))
+    """Each fill is there once on both sides; ids are not compared, as one venue tells a fill under several."""
+    requests = OrderRequest.objects.filter(broker_name=account)
+    names = dict(requests.values_list("broker_order_id", "order__client_order_id"))
+    there = Counter(
+        (names.get(trade["order_id"]), trade["side"], Decimal(trade["qty"]), Decimal(trade["px"]))
         for trade in record["trades"]
-    }
-    here = {
-        fill.exec_id.rpartition("::")[2]: (fill.order.client_order_id, fill.side, fill.last_qty, fill.last_px)
-        for fill in Execution.objects.filter(account_id=account, exec_type="trade").select_related("order")
-    }
-    for exec_id in sorted(set(here) | set(there)):
-        if here.get(exec_id) != there.get(exec_id):
-            yield f"{account}: fill {exec_id} is {here.get(exec_id)} here and {there.get(exec_id)} at the venue"
+    )
+    fills = Execution.objects.filter(account_id=account, exec_type="trade").select_related("order")
+    here = Counter((fill.order.client_order_id, fill.side, fill.last_qty, fill.last_px) for fill in fills)
+    for fill in sorted(set(here) | set(there), key=str):
+        if here[fill] != there[fill]:
+            yield f"{account}: fill {fill} is {here[fill]} times here and {there[fill]} times at the venue"
 
 
 def _positions(account: str, record: dict[str, Any]) -> Iterator[str]:

@@ -27,8 +27,8 @@ def kill_desk_at(point: str, desk: RunningDesk, sandbox, clients: Clients, bodie
 
 
 @pytest.mark.parametrize("point", ["request_received", "before_answer", "after_answer"])
-def test_desk_and_venue_agree_after_the_whole_desk_was_killed_mid_send(point, sandbox, desk_env, new_desk):
-    env = desk_env(SANDBOX_URL=sandbox.url)
+def test_desk_and_venue_agree_after_the_whole_desk_was_killed_mid_send(point, sandbox, migrated_env, new_desk):
+    env = migrated_env(SANDBOX_URL=sandbox.url)
     desk = new_desk(env)
     desk.start()
     bodies = list(orders(SEED, ORDERS, mid_prices(sandbox), sandbox.accounts))

@@ -46,8 +46,8 @@ def test_desk_starts_from_nothing_fills_an_order_and_ends_with_its_children(new_
     assert "ERROR" not in desk.log
 
 
-def test_second_start_has_the_same_credentials_orders_and_broker_side(new_desk, desk_env):
-    desk = new_desk(desk_env())
+def test_second_start_has_the_same_credentials_orders_and_broker_side(new_desk, migrated_env):
+    desk = new_desk(migrated_env())
     desk.start()
     before = desk.credentials
     order = place(desk, ord_type="limit", price="100.00", time_in_force="gtc")
@@ -60,8 +60,8 @@ def test_second_start_has_the_same_credentials_orders_and_broker_side(new_desk, 
     assert len(desk.all("/api/v1/config/history/")) == 1
 
 
-def test_second_desk_on_the_same_data_or_port_is_refused_in_one_line(new_desk, desk_env, sandbox, tmp_path):
-    env = desk_env(SANDBOX_URL=sandbox.url)
+def test_second_desk_on_the_same_data_or_port_is_refused_in_one_line(new_desk, migrated_env, sandbox, tmp_path):
+    env = migrated_env(SANDBOX_URL=sandbox.url)
     desk = new_desk(env)
     desk.start()
     same_data = second_desk(desk, env, desk.port + 1)
@@ -75,8 +75,8 @@ def test_second_desk_on_the_same_data_or_port_is_refused_in_one_line(new_desk, d
     assert desk.answers()
 
 
-def test_desk_that_is_told_to_stop_finishes_the_send_at_hand(new_desk, desk_env, sandbox):
-    env = desk_env(SANDBOX_URL=sandbox.url)
+def test_desk_that_is_told_to_stop_finishes_the_send_at_hand(new_desk, migrated_env, sandbox):
+    env = migrated_env(SANDBOX_URL=sandbox.url)
     desk = new_desk(env)
     desk.start()
     sandbox.admin.hold("before_answer", operation="new_order")
@@ -92,8 +92,8 @@ def test_desk_that_is_told_to_stop_finishes_the_send_at_hand(new_desk, desk_env,
     assert sandbox.admin.requests("find_order") == []
 
 
-def test_sandbox_that_dies_is_started_again_where_it_was(new_desk, desk_env):
-    desk = new_desk(desk_env())
+def test_sandbox_that_dies_is_started_again_where_it_was(new_desk, migrated_env):
+    desk = new_desk(migrated_env())
     desk.start()
     order = place(desk, ord_type="limit", price="100.00", time_in_force="gtc")
     desk.order_in(order["client_order_id"], "new")
@@ -105,8 +105,8 @@ def test_sandbox_that_dies_is_started_again_where_it_was(new_desk, desk_env):
     assert desk.stop() == 0
 
 
-def test_commands_beside_the_desk_reach_its_brokers(new_desk, desk_env):
-    env = desk_env()
+def test_commands_beside_the_desk_reach_its_brokers(new_desk, migrated_env):
+    env = migrated_env()
     desk = new_desk(env)
     desk.start()
     assert "alpaca: active, " in manage("sync_broker", "alpaca", env=env)
@@ -114,8 +114,8 @@ def test_commands_beside_the_desk_reach_its_brokers(new_desk, desk_env):
     assert desk.order_in("by-hand", "filled")["cum_qty"] == "3"
 
 
-def test_demo_trader_places_orders(new_desk, desk_env):
-    desk = new_desk(desk_env(), "--demo")
+def test_demo_trader_places_orders(new_desk, migrated_env):
+    desk = new_desk(migrated_env(), "--demo")
     desk.start()
     orders = eventually(lambda: desk.all("/api/v1/orders/?strategy=demo"), "an order of its own")
     assert {order["symbol"] for order in orders} <= {"IBM", "BAC"}

@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from django.conf import settings
+
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.5
@@ -35,6 +37,7 @@ class Child:
         self._started_at = time.monotonic()
         self.process = subprocess.Popen(
             self.command,
+            cwd=settings.BASE_DIR,
             env=os.environ | self.env,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -88,8 +91,8 @@ def stop_all(children: Iterable[Child], *, within: float) -> None:
 
 
 def manage(*arguments: str) -> list[str]:
-    """The command line of one of our management commands."""
-    return [sys.executable, sys.argv[0], *arguments]
+    """The command line of one of our management commands, as a child runs it."""
+    return [sys.executable, "manage.py", *arguments]
 
 
 def _ends_with(parent: int) -> Callable[[], None] | None:

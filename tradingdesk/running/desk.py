@@ -4,12 +4,13 @@ import io
 import logging
 import os
 import signal
+import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Event
 
 from django.apps import apps
 from django.conf import settings
@@ -30,7 +31,8 @@ from tradingdesk.running.threads import Beat, Part, PartFailed, Web, Worker
 log = logging.getLogger(__name__)
 
 WATCH_EVERY = 0.5
-DRAIN_SECONDS = 15.0
+LOOK_EVERY = 0.1
+DRAIN_SECONDS = 10.0
 START_SECONDS = 60.0
 IMPATIENT_AFTER = 1.0
 SANDBOX_PROFILE = "sandbox.yaml"
@@ -56,92 +58,114 @@ def run(options: Options) -> None:
         SandboxFailed, PartFailed: a part of the desk did not start, or ended by itself.
     """
     with only_desk_on(settings.DATA_DIR), _stop_signals() as stop:
-        surroundings = Surroundings(settings.DATA_DIR)
-        settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-        children: list[Child] = []
+        desk = _Desk(options, stop)
         try:
             if settings.EMBEDDED:
-                _run_threads(options, surroundings, children, stop)
+                desk.run_threads()
             else:
-                _run_processes(options, surroundings, children, stop)
+                desk.run_processes()
         finally:
-            stop_all(children, within=DRAIN_SECONDS)
-            surroundings.forget()
+            desk.end()
+    _leave_behind_what_hangs()
 
 
-def _run_threads(options: Options, surroundings: Surroundings, children: list[Child], stop: Event) -> None:
-    web = Web(options.host, options.port)
-    parts: list[Part] = [web]
-    try:
-        credentials = _prepare(_url(options.host, web.port), surroundings, children)
-        worker = Worker([DESK_QUEUE, *_queues()])
-        parts += [worker, Beat()]
-        for part in parts[1:]:
-            part.start()
-        worker.wait_until_ready()
-        web.start()
-        _watch(options, credentials, children, stop, lambda: [part.check() for part in parts])
-    finally:
-        _end(parts)
+class _Desk:
+    """One run: what it has started so far, and what it told others."""
 
+    def __init__(self, options: Options, stop: threading.Event):
+        self.options, self.stop = options, stop
+        self.children: list[Child] = []
+        self.surroundings = Surroundings(settings.DATA_DIR)
+        settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+        # Children run in the project's folder: a path that was given from here has to be whole for them.
+        os.environ |= {"DESK_DATA_DIR": str(settings.DATA_DIR), "DESK_CONFIG": str(settings.DESK_CONFIG.resolve())}
 
-def _run_processes(options: Options, surroundings: Surroundings, children: list[Child], stop: Event) -> None:
-    os.environ["DESK_SECRET_KEY"] = settings.SECRET_KEY
-    url = _url(options.host, options.port)
-    credentials = _prepare(url, surroundings, children)
-    connections.close_all()
-    for child in desk_processes(options.host, options.port, _queues()):
-        children.insert(0, child)
-        child.start()
-    _wait_until_answering(url, children, stop)
-    _watch(options, credentials, children, stop, lambda: None)
-
-
-def _prepare(url: str, surroundings: Surroundings, children: list[Child]) -> Credentials:
-    """Everything that has to be there before the desk can take an order; accounts are read once."""
-    sandbox = _start_sandbox(surroundings, children)
-    call_command("migrate", verbosity=0, interactive=False)
-    if sandbox is not None:
-        surroundings.share({URL_NAME: sandbox.wait_until_ready()})
-    load(settings.DESK_CONFIG, actor="system:desk", reason="start of the desk")
-    credentials = ensure_first_user(settings.DATA_DIR / "credentials.json", url)
-    for name in _account_names(enabled=True):
+    def run_threads(self) -> None:
+        """Web, worker and beat as threads of this process."""
+        web = Web(self.options.host, self.options.port)
+        parts: list[Part] = [web]
         try:
-            call_command("sync_broker", name, stdout=io.StringIO())
-        except CommandError as error:
-            log.warning("%s", error)
-    return credentials
+            credentials = self._prepare(_url(self.options.host, web.port))
+            worker = Worker([DESK_QUEUE, *_queues()])
+            parts += [worker, Beat()]
+            for part in parts[1:]:
+                part.start()
+            worker.wait_until_ready()
+            web.start()
+            self._watch(credentials, parts)
+        finally:
+            _end(parts)
 
+    def run_processes(self) -> None:
+        """Web, workers and beat as processes; this one looks after them."""
+        os.environ["DESK_SECRET_KEY"] = settings.SECRET_KEY
+        url = _url(self.options.host, self.options.port)
+        credentials = self._prepare(url)
+        connections.close_all()
+        for child in desk_processes(self.options.host, self.options.port, _queues()):
+            self.children.insert(0, child)
+            child.start()
+        self._wait_until_answering(url)
+        self._watch(credentials, [])
 
-def _start_sandbox(surroundings: Surroundings, children: list[Child]) -> SandboxBrokers | None:
-    """Start the sandbox brokers if an account is there and the environment names no others."""
-    profile = settings.BASE_DIR / "config" / SANDBOX_PROFILE
-    keys = sandbox_keys(settings.DESK_CONFIG, profile)
-    if keys is None:
-        return None
-    if os.environ.get(URL_NAME):
-        surroundings.share({name: value for name, value in keys.items() if name not in os.environ})
-        return None
-    surroundings.share(keys)
-    sandbox = SandboxBrokers(settings.DATA_DIR / "sandbox", profile)
-    sandbox.start()
-    children.append(sandbox)
-    return sandbox
+    def end(self) -> None:
+        """End the children, and tell others nothing any more."""
+        stop_all(self.children, within=DRAIN_SECONDS)
+        self.surroundings.forget()
 
+    def _prepare(self, url: str) -> Credentials:
+        """Everything that has to be there before the desk can take an order; accounts are read once."""
+        sandbox = self._start_sandbox()
+        call_command("migrate", verbosity=0, interactive=False)
+        if sandbox is not None:
+            self.surroundings.share({URL_NAME: sandbox.wait_until_ready()})
+        load(settings.DESK_CONFIG, actor="system:desk", reason="start of the desk")
+        credentials = ensure_first_user(settings.DATA_DIR / "credentials.json", url)
+        for name in _account_names(enabled=True):
+            try:
+                call_command("sync_broker", name, stdout=io.StringIO())
+            except CommandError as error:
+                log.warning("%s", error)
+        return credentials
 
-def _watch(options: Options, credentials: Credentials, children: list[Child], stop: Event, check: Callable) -> None:
-    """Say that the desk is ready, and look after its parts until it is told to stop."""
-    trader = DemoTrader(credentials.url, credentials.token) if options.demo and credentials.token else None
-    if trader is not None:
-        trader.start()
-    options.say(_greeting(credentials))
-    while not stop.wait(WATCH_EVERY):
-        check()
-        for child in children:
-            child.tend()
-    options.say("stopping")
-    if trader is not None:
-        trader.stop()
+    def _start_sandbox(self) -> SandboxBrokers | None:
+        """Start the sandbox brokers if an account is there and the environment names no others."""
+        profile = settings.BASE_DIR / "config" / SANDBOX_PROFILE
+        keys = sandbox_keys(settings.DESK_CONFIG, profile)
+        if keys is None:
+            return None
+        if os.environ.get(URL_NAME):
+            self.surroundings.share({name: value for name, value in keys.items() if name not in os.environ})
+            return None
+        self.surroundings.share(keys)
+        sandbox = SandboxBrokers(settings.DATA_DIR / "sandbox", profile)
+        sandbox.start()
+        self.children.append(sandbox)
+        return sandbox
+
+    def _watch(self, credentials: Credentials, parts: list[Part]) -> None:
+        """Say that the desk is ready, and look after its parts until it is told to stop."""
+        wanted = self.options.demo and credentials.token
+        trader = DemoTrader(credentials.url, credentials.token) if wanted else None
+        if trader is not None:
+            trader.start()
+        self.options.say(_greeting(credentials))
+        while not self.stop.wait(WATCH_EVERY):
+            for part in parts:
+                part.check()
+            for child in self.children:
+                child.tend()
+        self.options.say("stopping")
+        if trader is not None:
+            trader.stop()
+
+    def _wait_until_answering(self, url: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(url) and not self.stop.wait(LOOK_EVERY):
+            if time.monotonic() > deadline:
+                raise PartFailed(f"{url} does not answer after {START_SECONDS:.0f} s")
+            for child in self.children:
+                child.tend()
 
 
 def _end(parts: list[Part]) -> None:
@@ -153,15 +177,12 @@ def _end(parts: list[Part]) -> None:
             log.error("the %s thread does not end", part.name)
 
 
-def _wait_until_answering(url: str, children: list[Child], stop: Event) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not _answers(url):
-        if time.monotonic() > deadline:
-            raise PartFailed(f"{url} does not answer after {START_SECONDS:.0f} s")
-        if stop.wait(0.1):
-            return
-        for child in children:
-            child.tend()
+def _leave_behind_what_hangs() -> None:
+    """End the process though a thread still waits for a broker: the next start asks what became of its request."""
+    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _answers(url: str) -> bool:
@@ -199,12 +220,12 @@ def _greeting(credentials: Credentials) -> str:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[Event]:
+def _stop_signals() -> Iterator[threading.Event]:
     """Turn SIGTERM, Ctrl-C and a closed terminal into an event; a person's second Ctrl-C ends the process at once.
 
     Another SIGTERM says nothing new: service managers and `timeout` send it to the process and to its group.
     """
-    stop = Event()
+    stop = threading.Event()
     told_at = 0.0
 
     def told(number, frame) -> None:
