@@ -11,6 +11,10 @@ from tradingdesk.backoffice.admins import ReadOnlyAdmin
 STATUS_LABELS = {"active": "success", "blocked": "danger", "unknown": "warning"}
 
 
+def _share_or_nothing(value) -> str:
+    return shown.EMPTY if value is None else shown.share(value)
+
+
 @admin.register(BrokerAccount)
 class BrokerAccountAdmin(ReadOnlyAdmin):
     """Accounts and their figures, as the broker last gave them."""
@@ -51,13 +55,15 @@ class AccountHealthAdmin(ReadOnlyAdmin):
     list_display = (
         "account",
         "healthy",
+        "breaker_state",
         "consecutive_failures",
+        shown.column("error_rate", "failed calls", show=_share_or_nothing),
         "latency_ms",
         shown.column("last_ok_at", "last answer (UTC)", show=shown.stamp),
         shown.column("last_error_at", "last error (UTC)", show=shown.stamp),
         "error_in_short",
     )
-    list_filter = ("healthy",)
+    list_filter = ("healthy", "breaker_state")
     list_select_related = ("account",)
     sortable_by = ()
 

@@ -1,21 +1,31 @@
 """How each account's connection does: written after every call, read by routing and the pages.
 
-A call that worked is written down at most once a second per account and process, so that a busy
-account costs no more than a quiet one; a failure, and the first success after one, at once.
+Calls that worked are written down at most once a second per account and process, so that a busy account costs no
+more than a quiet one; a failure, and the first success after one, at once. The circuit breaker (`brokers.breaker`)
+decides on these figures; the operator hears of it once when it opens and once when it closes.
 """
 
+import logging
 import threading
 import time
+from dataclasses import fields
+from datetime import datetime
 
+from django.db import transaction
 from django.utils import timezone
 
+from brokers.breaker import Breaker, after_calls
 from brokers.models import AccountHealth
+from tradingdesk.audit import trail
 
-FAILURES_UNTIL_DOWN = 3
+log = logging.getLogger(__name__)
+
 _WRITE_EVERY = 1.0
+_BREAKER_COLUMNS = {field.name: field.name for field in fields(Breaker)} | {"state": "breaker_state"}
 
 _lock = threading.Lock()
 _written: dict[str, tuple[float, bool]] = {}
+_unwritten: dict[str, int] = {}
 
 
 def record(broker_name: str, *, operation: str, ok: bool, seconds: float, error: str = "") -> None:
@@ -23,28 +33,63 @@ def record(broker_name: str, *, operation: str, ok: bool, seconds: float, error:
     now = time.monotonic()
     with _lock:
         at, was_ok = _written.get(broker_name, (0.0, False))
+        _unwritten[broker_name] = _unwritten.get(broker_name, 0) + ok
         if ok and was_ok and now - at < _WRITE_EVERY:
             return
+        answered = _unwritten.pop(broker_name)
         _written[broker_name] = (now, ok)
-    if ok:
-        _store_success(broker_name, seconds)
+    _store(broker_name, answered=answered, seconds=seconds, error="" if ok else f"{operation}: {error}"[:500])
+
+
+def _store(broker_name: str, *, answered: int, seconds: float, error: str) -> None:
+    """Count calls on the locked row: with many processes, one sees the breaker open, and says so."""
+    now = timezone.now()
+    with transaction.atomic():
+        health = _locked(broker_name)
+        was_healthy = health.healthy
+        _move_breaker(health, now, answered, failed=int(bool(error)))
+        if error:
+            health.last_error, health.last_error_at = error, now
+        else:
+            health.last_ok_at, health.latency_ms = now, round(seconds * 1000, 3)
+        health.save()
+        if health.healthy != was_healthy:
+            _alert(health)
+
+
+def _locked(broker_name: str) -> AccountHealth:
+    locked = AccountHealth.objects.select_for_update().filter(account_id=broker_name)
+    health = locked.first()
+    if health is None:
+        AccountHealth.objects.get_or_create(account_id=broker_name)
+        health = locked.get()
+    return health
+
+
+def _move_breaker(health: AccountHealth, now: datetime, answered: int, failed: int) -> None:
+    before = Breaker(**{name: getattr(health, column) for name, column in _BREAKER_COLUMNS.items()})
+    breaker = after_calls(before, now=now, answered=answered, failed=failed)
+    for name, column in _BREAKER_COLUMNS.items():
+        setattr(health, column, getattr(breaker, name))
+    health.healthy = breaker.is_closed
+
+
+def _alert(health: AccountHealth) -> None:
+    """Tell the operator, once, that orders go elsewhere from now on, or come back."""
+    name, is_up = health.account_id, health.healthy
+    trail.record(
+        trail.event(
+            "broker.up" if is_up else "broker.down",
+            actor="system:health",
+            entity="account",
+            entity_key=name,
+            broker_name=name,
+            before={"healthy": not is_up},
+            after={"healthy": is_up, "breaker": health.breaker_state, "last_error": health.last_error},
+            reason="the broker answers again" if is_up else health.last_error,
+        )
+    )
+    if is_up:
+        log.warning("%s answers again: orders are routed there", name)
     else:
-        _store_failure(broker_name, f"{operation}: {error}"[:500])
-
-
-def _store_success(broker_name: str, seconds: float) -> None:
-    values = {
-        "healthy": True,
-        "consecutive_failures": 0,
-        "last_ok_at": timezone.now(),
-        "latency_ms": round(seconds * 1000, 3),
-    }
-    AccountHealth.objects.update_or_create(account_id=broker_name, defaults=values)
-
-
-def _store_failure(broker_name: str, error: str) -> None:
-    health, _ = AccountHealth.objects.get_or_create(account_id=broker_name)
-    health.consecutive_failures += 1
-    health.healthy = health.consecutive_failures < FAILURES_UNTIL_DOWN
-    health.last_error, health.last_error_at = error, timezone.now()
-    health.save()
+        log.error("%s is down, orders go elsewhere and its working orders stay watched: %s", name, health.last_error)

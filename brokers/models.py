@@ -6,6 +6,7 @@ from decimal import Decimal
 from django.core.validators import RegexValidator
 from django.db import models
 
+from brokers.breaker import BreakerState
 from tradingdesk.fields import MoneyField, PriceField, QuantityField
 from tradingdesk.fix import AssetClass, Side
 
@@ -62,11 +63,6 @@ class AccountHealth(models.Model):
     closed", and what routing reads.
     """
 
-    class BreakerState(models.TextChoices):
-        CLOSED = "closed"
-        OPEN = "open"
-        HALF_OPEN = "half_open"
-
     account = models.OneToOneField(
         BrokerAccount, on_delete=models.CASCADE, db_column="broker_name", primary_key=True, related_name="health"
     )
@@ -90,6 +86,11 @@ class AccountHealth(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id}: {'healthy' if self.healthy else 'down'}"
+
+    @property
+    def error_rate(self) -> Decimal | None:
+        """Share of calls that failed, of those in the breaker's window; None while there were none."""
+        return Decimal(self.window_failures) / self.window_calls if self.window_calls else None
 
 
 class AccountLease(models.Model):
