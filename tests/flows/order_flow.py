@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from http.client import HTTPException
 from typing import Any
 
 from tests.brokers.sandbox_process import SandboxProcess
@@ -104,7 +105,7 @@ class Clients:
         for _ in range(200):
             try:
                 self.answers[name], answer = self.desk.call("POST", "/api/v1/orders/", body)
-            except OSError:
+            except (OSError, HTTPException):
                 time.sleep(0.2)
                 continue
             assert self.answers[name] in (200, 201, 422), answer
