@@ -21,6 +21,9 @@ from brokers.sandbox.alpaca.words import order_words
 from brokers.sandbox.book import Execution, Order, Quote, Refused
 from brokers.sandbox.engine import Engine
 from brokers.sandbox.faults import ACTIONS, POINTS, STREAM_ACTIONS, Fault, Held, Hold, StreamFault
+from brokers.sandbox.tws.control import TWS
+from brokers.sandbox.tws.control import routes as tws_routes
+from brokers.sandbox.tws.server import TwsServer
 from tradingdesk.fix import OrdStatus
 
 PREFIX = "/sandbox"
@@ -29,10 +32,11 @@ MAX_WAIT_S = 60.0
 SECRET = web.AppKey("secret", str)
 
 
-def add_control(app: web.Application, secret: str) -> None:
-    """Add the endpoint to the sandbox's server."""
+def add_control(app: web.Application, secret: str, tws: dict[str, TwsServer] | None = None) -> None:
+    """Add the endpoint to the sandbox's server; `tws` are the TWS ports by account."""
     control = web.Application(middlewares=[guard])
-    control[SECRET], control[FRONT] = secret, app[FRONT]
+    control[SECRET], control[FRONT], control[TWS] = secret, app[FRONT], tws or {}
+    control.router.add_routes(tws_routes())
     control.router.add_routes(
         [
             web.post("/faults", order_fault),
@@ -126,8 +130,9 @@ async def clear(request: web.Request) -> web.Response:
 
 async def disconnect(request: web.Request) -> web.Response:
     """Close the connections of an account, or of all."""
-    body = await request.json()
-    return answer({"closed": request.app[FRONT].disconnect(body.get("account"))})
+    account = (await request.json()).get("account")
+    closed = [server.gateway.close_clients() for name, server in request.app[TWS].items() if account in (None, name)]
+    return answer({"closed": request.app[FRONT].disconnect(account) + sum(closed)})
 
 
 async def disconnect_streams(request: web.Request) -> web.Response:

@@ -4,8 +4,10 @@ A fault's `action` is done `before` or `after` the request took effect:
 
 - `drop`: close the connection without an answer.
 - `delay`: wait `seconds`, then go on.
-- `error`: answer with `status` (429, 500, 504, …) and, unless given, the body that the venue would send.
-- `duplicate`: list every activity twice (operation `activities`).
+- `error`: answer with `status` (429, 500, 504, …) and, unless given, the body that the venue would send; at a
+  TWS, `status` is the error's code and `body` its text.
+- `duplicate`: list every activity twice (operation `activities`); at a TWS, answer twice.
+- `no_end`: leave out the message that ends a list (at a TWS only).
 - `disconnect`: close all connections of the account, this one included.
 - `echo`: let the request arrive twice, as a network may, and answer with the second one's outcome.
 
@@ -30,9 +32,9 @@ from typing import Any, Literal
 
 from brokers.sandbox.accounts import FaultOdds
 
-Action = Literal["drop", "delay", "error", "duplicate", "disconnect", "echo"]
+Action = Literal["drop", "delay", "error", "duplicate", "disconnect", "echo", "no_end"]
 Point = Literal["request_received", "before_answer", "after_answer"]
-ACTIONS: tuple[str, ...] = ("drop", "delay", "error", "duplicate", "disconnect", "echo")
+ACTIONS: tuple[str, ...] = ("drop", "delay", "error", "duplicate", "disconnect", "echo", "no_end")
 STREAM_ACTIONS: tuple[str, ...] = ("drop", "delay", "duplicate", "disconnect", "swap", "malformed")
 POINTS: tuple[str, ...] = ("request_received", "before_answer", "after_answer")
 MAX_HOLD_S = 300.0

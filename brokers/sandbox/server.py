@@ -82,9 +82,9 @@ async def _serve(options: Options, profile, days, listener: socket.socket, store
     feed = Feed(venue, days, speed=options.speed)
     mischief = Mischief({name: account.faults for name, account in profile.accounts.items()}, profile.seed)
     app = build_app(Front(venue, feed, mischief, journal_reads=bool(options.admin_secret)))
-    if options.admin_secret:
-        add_control(app, options.admin_secret)
     tws = _tws_servers(options, venue, feed, mischief)
+    if options.admin_secret:
+        add_control(app, options.admin_secret, tws)
     feed.preload()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()

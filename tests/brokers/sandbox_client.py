@@ -157,6 +157,10 @@ class SandboxAdmin:
         """Correct a trade."""
         return self._post(f"/executions/{exec_id}/correct", {"qty": str(qty), "px": str(px)})
 
+    def tws(self, account: str = "interactive_brokers") -> TwsAdmin:
+        """The same for an account's TWS."""
+        return TwsAdmin(self, account)
+
     def _get(self, path: str, *, _timeout: float = TIMEOUT_S, **query: Any) -> Any:
         return self._call(urllib.request.Request(f"{self._at(path)}?{urlencode(query)}"), _timeout)
 
@@ -173,3 +177,73 @@ class SandboxAdmin:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             raise SandboxAdminError(f"{request.full_url}: {error.code} {error.read().decode()}") from error
+
+
+class TwsAdmin:
+    """One account's TWS: its connection to IB, its daily reset, and what a person does at its screen.
+
+    Faults and holds are ordered as for Alpaca, by operation: new_order, replace_order, cancel_order,
+    cancel_all_orders, open_orders, all_open_orders, completed_orders, executions, positions, account_updates,
+    account_updates_multi, account_summary, market_data, contract_details, current_time, start_api. `error` takes
+    TWS's code as `status`; `no_end` leaves out the end of a list. Stream faults know order_status, open_order,
+    execution, commission and error.
+    """
+
+    def __init__(self, admin: SandboxAdmin, account: str):
+        self.admin, self.path = admin, f"/tws/{account}"
+
+    def connectivity(self, code: int) -> None:
+        """Lose IB (1100, 2110), find it again (1101 with data lost, 1102 with data kept), or only say a code."""
+        self.admin._post(f"{self.path}/connectivity", {"code": code})
+
+    def notice(self, code: int, text: str = "", request_id: int = -1) -> None:
+        """Send an error or notice to every client."""
+        self.admin._post(f"{self.path}/notice", {"code": code, "text": text, "request_id": request_id})
+
+    def market_data(self, allowed: str) -> None:
+        """Set what market data the account may have: live, delayed, none."""
+        self.admin._post(f"{self.path}/market_data", {"allowed": allowed})
+
+    def reset(self, seconds: float) -> None:
+        """Break all connections and refuse new ones for a while."""
+        self.admin._post(f"{self.path}/reset", {"seconds": seconds})
+
+    def close(self) -> None:
+        """Break all connections and refuse new ones until `open`."""
+        self.admin._post(f"{self.path}/close")
+
+    def open(self) -> None:
+        """Let clients in again."""
+        self.admin._post(f"{self.path}/open")
+
+    def clients(self) -> list[int]:
+        """The ids of the clients that are connected."""
+        return self.admin._get(f"{self.path}/clients")
+
+    def orders(self) -> list[dict[str, Any]]:
+        """All orders as TWS has them, oldest first: perm_id, client_id, order_id, order_ref, status, filled…"""
+        return self.admin._get(f"{self.path}/orders")
+
+    def order(self, order_ref: str) -> dict[str, Any]:
+        """The first order with this reference."""
+        return next(order for order in self.orders() if order["order_ref"] == order_ref)
+
+    def place(self, symbol: str, action: str, quantity: Any, **more: Any) -> dict[str, Any]:
+        """Place an order by hand, or with `client_id` as another client: order_type, lmt_price, aux_price, tif."""
+        body = {"symbol": symbol, "action": action, "quantity": quantity, **more}
+        plain = {name: value if isinstance(value, int) else str(value) for name, value in body.items()}
+        return self.admin._post(f"{self.path}/orders", plain)
+
+    def cancel(self, perm_id: int, client_id: int = 0) -> dict[str, Any]:
+        """Cancel an order by hand, or as another client."""
+        return self.admin._post(f"{self.path}/orders/{perm_id}/cancel", {"client_id": client_id})
+
+    def change(self, perm_id: int, **terms: Any) -> dict[str, Any]:
+        """Change an order by hand: quantity, lmt_price, aux_price."""
+        body = {name: str(value) for name, value in terms.items()}
+        return self.admin._post(f"{self.path}/orders/{perm_id}/change", body)
+
+    def fill(self, perm_id: int, qty: Any, px: Any) -> dict[str, Any]:
+        """Fill an order outside the book."""
+        order = next(order for order in self.orders() if order["perm_id"] == perm_id)
+        return self.admin.fill(order["venue_order_id"], qty, px)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from brokers.sandbox.accounts import AccountProfile
 from brokers.sandbox.book import CANCEL_REJECTED, REPLACE_REJECTED, Event, Order, Quote
-from brokers.sandbox.faults import Mischief
+from brokers.sandbox.faults import Call, Mischief
 from brokers.sandbox.feed import Feed
 from brokers.sandbox.tws import refusals, words
 from brokers.sandbox.tws.fills import Fill, Fills
@@ -20,6 +20,7 @@ from brokers.sandbox.venue import Venue
 from tradingdesk.fix import ExecType, OrdStatus, TimeInForce
 
 BOOKS_S = 0.05
+NAMES = {3: "order_status", 4: "error", 5: "open_order", 11: "execution", 59: "commission"}
 
 
 class Client(Protocol):
@@ -35,6 +36,9 @@ class Client(Protocol):
 
     def show_books(self, symbols: set[str]) -> None:
         """Send what changed of positions and values, if subscribed."""
+
+    def stall(self, seconds: float) -> None:
+        """Send nothing for a while."""
 
     def close(self) -> None:
         """End the connection."""
@@ -59,6 +63,7 @@ class Gateway:
         self.is_lost = False
         self._chance = random.Random(f"{venue.profile.seed}:tws:{name}:{self.profile.seed}")
         self._changed: set[str] = set()
+        self._kept: list[Message] = []
         self._take_up_fills()
         venue.listeners.append(self.on_event)
         venue.quote_listeners.append(self.on_quote)
@@ -91,8 +96,10 @@ class Gateway:
 
     def tell(self, order: TwsOrder, *messages: Message) -> None:
         """Send messages about an order to those who hear of it."""
-        for client in self.audience(order):
-            client.tell(*messages)
+        audience = list(self.audience(order))
+        for message in messages if audience else ():
+            for client in audience:
+                client.tell(*self._spoiled(order, message, client))
 
     def audience(self, order: TwsOrder) -> Iterable[Client]:
         """The order's own client, the master client, and who cancelled it; of manual orders, who binds them."""
@@ -130,6 +137,21 @@ class Gateway:
     def happens(self, probability: float) -> bool:
         """Draw a chance."""
         return bool(probability) and self._chance.random() < probability
+
+    def _spoiled(self, order: TwsOrder, message: Message, client: Client) -> list[Message]:
+        """A message as a fault of the stream wants it; `swap` keeps it back until the next has gone."""
+        fault = self.mischief.stream_fault_for(Call(self.name, NAMES.get(message[0], ""), order.order_ref))
+        kept, self._kept = self._kept, []
+        if fault is None:
+            return [message, *kept]
+        if fault.action == "swap":
+            self._kept = [message]
+        elif fault.action == "disconnect":
+            client.close()
+        elif fault.action == "delay":
+            client.stall(fault.seconds)
+        told = {"delay": [message], "duplicate": [message, message], "malformed": [message[: len(message) // 2]]}
+        return [*told.get(fault.action, []), *kept]
 
     def _on_taken(self, event: Event, order: TwsOrder) -> None:
         if event.order.replaces:

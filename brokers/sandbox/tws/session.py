@@ -46,6 +46,7 @@ class Session:
         self._open.set()
         self._empty.set()
         self._arrivals: deque[float] = deque()
+        self._not_before = 0.0
 
     async def run(self) -> None:
         """Serve until either side ends the connection."""
@@ -72,7 +73,7 @@ class Session:
 
     def say(self, *messages: Message) -> None:
         """Send messages once the account's latency is over."""
-        due = self._loop.time() + self.gateway.profile.latency_ms / 1000
+        due = max(self._loop.time() + self.gateway.profile.latency_ms / 1000, self._not_before)
         self._out.extend((due, frame(message)) for message in messages)
         self._empty.clear()
         self._news.set()
@@ -110,6 +111,10 @@ class Session:
         deferred, self.deferred = self.deferred, []
         for operation, request in deferred:
             self._handle(operation, request)
+
+    def stall(self, seconds: float) -> None:
+        """Let everything that is said from now on wait."""
+        self._not_before = self._loop.time() + seconds
 
     def close(self) -> None:
         """Break the connection; what is not yet sent is lost."""
