@@ -12,6 +12,7 @@ from brokers.sandbox.alpaca.gate import FRONT, Front, gate
 from brokers.sandbox.alpaca.stream import add_trade_updates
 from brokers.sandbox.alpaca.stream_connection import OPEN, close_all
 from brokers.sandbox.alpaca.stream_data import add_market_data
+from brokers.sandbox.alpaca.stream_events import add_activity_events
 
 MAX_BODY = 1024 * 1024
 
@@ -54,6 +55,7 @@ def _add_streams(app: web.Application) -> None:
     app.on_shutdown.append(close_all)
     add_trade_updates(app)
     add_market_data(app)
+    add_activity_events(app)
 
 
 def _add_data(app: web.Application) -> None:

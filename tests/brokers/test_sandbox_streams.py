@@ -127,12 +127,12 @@ def test_bust_and_correction_name_the_fill_that_they_are_about(sandbox, trading)
     assert len({fill["execution_id"], correction["execution_id"], bust["execution_id"]}) == 3
 
 
-def test_fills_id_on_the_stream_is_not_its_activitys(sandbox, trading):
+def test_fills_id_on_the_stream_is_what_its_activitys_ends_in(sandbox, trading):
     with trade_updates(sandbox, ACCOUNT) as heard:
         order = place(trading)
         fill = heard.update(order["client_order_id"], "fill")
     (activity,) = [a for a in trading.get("/account/activities/FILL") if a["order_id"] == order["id"]]
-    assert fill["execution_id"] not in activity["id"]
+    assert activity["id"].partition("::")[2] == fill["execution_id"]
     assert (activity["cum_qty"], activity["qty"], activity["price"]) == ("10", fill["qty"], fill["price"])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from alpaca.common.exceptions import APIError
 from requests.exceptions import RequestException
 
-from brokers.adapter import BrokerAdapter, Capabilities
+from brokers.adapter import BrokerAdapter, Capabilities, Listener
 from brokers.messages import (
     AccountState,
     CancelOrder,
@@ -40,6 +40,7 @@ from .classification import (
 from .client import MarketData, RateLimit, Trading, order_path
 from .config import read_settings, settings_errors
 from .fills import FillReader
+from .stream import Stream
 
 ASSETS_ONE_BY_ONE = 10
 
@@ -58,6 +59,7 @@ class Adapter(BrokerAdapter):
         min_notional=Decimal(1),
         unique_client_order_ids=True,
         connectionless=True,
+        streaming=True,
     )
 
     def __init__(self, settings: Mapping[str, Any]):
@@ -65,6 +67,7 @@ class Adapter(BrokerAdapter):
         self._account = read_settings(settings)
         self._trading, self._data = Trading(self._account), MarketData(self._account)
         self._fills = FillReader(self._trading)
+        self._stream: Stream | None = None
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> list[str]:
@@ -155,7 +158,19 @@ class Adapter(BrokerAdapter):
         with _answers():
             return parsing.clock_state(self._trading.get_clock())
 
+    def start(self, listener: Listener) -> None:
+        """Open the streams, unless the account's settings say `stream: false`."""
+        if self._account.stream and self._stream is None:
+            self._stream = Stream(self._account, listener)
+            self._stream.start()
+
+    def watch_quotes(self, symbols: Iterable[str]) -> None:
+        if self._stream is not None:
+            self._stream.watch(symbols)
+
     def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
         self._trading.close()
         self._data.close()
 

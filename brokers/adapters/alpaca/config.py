@@ -17,6 +17,7 @@ KNOWN = (
     "base_url",
     "data_url",
     "feed",
+    "stream",
     "connect_timeout",
     "read_timeout",
 )
@@ -35,7 +36,20 @@ class AlpacaSettings:
     data_url: str
     paper_trading: bool = True
     feed: str = "iex"
+    stream: bool = True
     timeout: tuple[float, float] = (TIMEOUTS["connect_timeout"], TIMEOUTS["read_timeout"])
+
+    @property
+    def stream_url(self) -> str:
+        """Where trade updates are streamed."""
+        return f"{_websocket(self.trading_url)}/stream"
+
+    @property
+    def data_stream_url(self) -> str:
+        """Where quotes of the feed are streamed."""
+        at_alpaca = self.data_url == BaseURL.DATA.value
+        host = BaseURL.MARKET_DATA_STREAM.value if at_alpaca else _websocket(self.data_url)
+        return f"{host}/v2/{self.feed}"
 
     def __repr__(self) -> str:
         """Leave the keys out, so that no log or traceback shows them."""
@@ -60,6 +74,7 @@ def read_settings(settings: Mapping[str, Any]) -> AlpacaSettings:
         data_url=_root(settings.get("data_url") or base_url or BaseURL.DATA.value),
         paper_trading=paper,
         feed=settings.get("feed") or "iex",
+        stream=settings.get("stream", True),
         timeout=tuple(float(settings.get(key) or default) for key, default in TIMEOUTS.items()),
     )
 
@@ -99,6 +114,8 @@ def _value_errors(settings: Mapping[str, Any]) -> list[str]:
     errors = []
     if settings.get("feed") and settings["feed"] not in FEEDS:
         errors.append(f"feed: use one of {', '.join(FEEDS)}")
+    if not isinstance(settings.get("stream", True), bool):
+        errors.append("stream: write true or false")
     errors += [f"{key}: give seconds above 0 and up to 60" for key in TIMEOUTS if not _is_seconds(settings.get(key))]
     return errors
 
@@ -126,3 +143,7 @@ def _is_seconds(value: Any) -> bool:
 def _root(url: str) -> str:
     """The URL as alpaca-py wants it: without the version, which it adds itself."""
     return url.rstrip("/").removesuffix("/v2")
+
+
+def _websocket(url: str) -> str:
+    return "ws" + url.removeprefix("http")

@@ -176,6 +176,7 @@ def fill_report(raw: Mapping[str, Any]) -> ExecutionReport:
         last_px=number(raw["price"]),
         cum_qty=quantity(raw, "cum_qty"),
         leaves_qty=quantity(raw, "leaves_qty"),
+        source="activities",
         raw=raw,
     )
 

@@ -51,23 +51,14 @@ def update_words(event: Event, position: Decimal) -> dict[str, Any]:
         "at": timestamp(event.at),
         "timestamp": timestamp(event.at),
         "event_id": ulid(event.at, uuid4().int),
-        "execution_id": execution_id(execution.exec_id) if execution else str(uuid4()),
+        "execution_id": execution.exec_id if execution else str(uuid4()),
         "order": order_words(event.order),
     }
     if execution:
         told |= {"price": number(execution.px), "qty": number(execution.qty), "position_qty": number(position)}
     if execution and execution.ref_id:
-        told["previous_execution_id"] = execution_id(execution.ref_id)
+        told["previous_execution_id"] = execution.ref_id
     return {"stream": "trade_updates", "data": told}
-
-
-def execution_id(exec_id: str) -> str:
-    """A fill's id on the streams, which is not the one that its activity's id ends in.
-
-    Whether the two agree at Alpaca is not documented, so clients must not count on it. The WebSocket and the
-    activity events do share their ids: "for trades, the execution_id is used" (the contract on `ref_id`).
-    """
-    return stable_id("execution", exec_id)
 
 
 def quote_message(quote: Quote, at: Any) -> dict[str, Any]:
@@ -97,7 +88,7 @@ def activity_event(trade: Execution, serial: int) -> dict[str, Any]:
     """A trade, bust or correction as the activity events have it; `serial` is its place among the account's."""
     kinds = {ExecType.TRADE_CANCEL: "trade_bust", ExecType.TRADE_CORRECT: "trade_correct"}
     filled = "fill" if trade.order_status is OrdStatus.FILLED else "partial_fill"
-    previous = {"previous_id": execution_id(trade.ref_id)} if trade.ref_id else {}
+    previous = {"previous_id": trade.ref_id} if trade.ref_id else {}
     return {
         "activity_type": "TRD",
         "at": timestamp(trade.at),
@@ -106,7 +97,7 @@ def activity_event(trade: Execution, serial: int) -> dict[str, Any]:
         "settle_date": f"{trade.at.astimezone(NEW_YORK):%Y-%m-%d}",
         "status": "executed",
         "currency": "USD",
-        "ref_id": execution_id(trade.exec_id),
+        "ref_id": trade.exec_id,
         **previous,
         "price": number(trade.px),
         "qty": number(trade.qty),
