@@ -70,9 +70,9 @@ _executions_of = Select(
     .order_by()
 )
 _other_names_of = Select(BrokerMessage.objects.filter(order=_ORDER, kind=_TOLD_AGAIN).defer("raw").order_by("id"))
-_of_account = OrderRequest.objects.filter(broker_name=Param("account")).select_related("order").order_by("id")
-_request_of_client_id = Select(_of_account.filter(client_order_id__in=[Param("one"), Param("other")])[:1])
-_request_of_broker_id = Select(_of_account.filter(broker_order_id=Param("broker_order_id"))[:1])
+_of_account = OrderRequest.objects.filter(broker_name=Param("account")).select_related("order").order_by()
+_requests_of_client_ids = Select(_of_account.filter(client_order_id__in=[Param("one"), Param("other")]))
+_requests_of_broker_id = Select(_of_account.filter(broker_order_id=Param("broker_order_id")))
 
 
 def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Execution | None:
@@ -177,12 +177,11 @@ def find_order(account: BrokerAccount, fact: ExecutionReport | CancelRejected) -
         Order.DoesNotExist: none of them is ours.
     """
     ids = [one for one in (fact.client_order_id, getattr(fact, "orig_client_order_id", "")) if one]
-    request = None
-    if ids:
-        request = _request_of_client_id.first(account=account.pk, one=ids[0], other=ids[-1])
-    if request is None and fact.broker_order_id:
-        request = _request_of_broker_id.first(account=account.pk, broker_order_id=fact.broker_order_id)
-    if request is not None:
+    found = _requests_of_client_ids(account=account.pk, one=ids[0], other=ids[-1]) if ids else []
+    if not found and fact.broker_order_id:
+        found = _requests_of_broker_id(account=account.pk, broker_order_id=fact.broker_order_id)
+    if found:
+        request = min(found, key=lambda one: one.pk)
         return request.order, request
     return Order.objects.get(account=account, broker_order_id=fact.broker_order_id or None), None
 

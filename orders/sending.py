@@ -214,8 +214,10 @@ def _take_answer(request: OrderRequest, answer: ExecutionReport | None) -> None:
         _answer_cancel(request)
     if answer is not None:
         apply_report(account=account, report=answer)
-    if answer is None or _trades_at_once(request.order):
+    if answer is None:
         wakeups.sync_soon(account.broker_name, countdown=0.25)
+    elif _trades_at_once(request.order):
+        wakeups.sync_soon(account.broker_name, countdown=0.25, reads=wakeups.TRADED)
 
 
 def _answer_cancel(request: OrderRequest) -> None:

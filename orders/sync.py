@@ -16,6 +16,7 @@ from brokers import market
 from brokers.gateway import Gateway, gateway_for
 from brokers.messages import BrokerError, ExecutionReport, TryLater
 from brokers.models import BrokerAccount, Instrument, Quote
+from orders import wakeups
 from orders.executions import apply_report
 from orders.external import CannotAdopt, adopt_external
 from orders.models import Execution, Order, OrderRequest, Position
@@ -33,8 +34,6 @@ QUOTES_EVERY = timedelta(seconds=3)
 INSTRUMENTS_EVERY = timedelta(hours=12)
 QUOTES_WANTED_FOR = timedelta(minutes=15)
 
-_MOVES = ("executions", "orders")
-
 
 @dataclass(slots=True)
 class _Reader:
@@ -43,15 +42,15 @@ class _Reader:
     lock: threading.Lock = field(default_factory=threading.Lock)
     reading: bool = False
     again: bool = False
-    moved: bool = False
+    asked: set[str] = field(default_factory=set)
     read_at: dict[str, datetime] = field(default_factory=dict)
     failing: set[str] = field(default_factory=set)
     rest_until: datetime | None = None
 
-    def ask(self, moved: bool) -> bool:
-        """Ask for a round; True when the caller is to read it."""
+    def ask(self, reads: Iterable[str]) -> bool:
+        """Ask for a round with these reads, due or not; True when the caller is to read it."""
         with self.lock:
-            self.moved = self.moved or moved
+            self.asked.update(reads)
             self.again = self.reading
             self.reading = True
             return not self.again
@@ -67,26 +66,26 @@ class _Reader:
         with self.lock:
             self.reading = self.again = False
 
-    def take_moved(self) -> bool:
-        """Whether an order was told something before this round."""
+    def take_asked(self) -> set[str]:
+        """What was asked for before this round."""
         with self.lock:
-            moved, self.moved = self.moved, False
-            return moved
+            asked, self.asked = self.asked, set()
+            return asked
 
 
 _readers: dict[str, _Reader] = {}
 _left_alone: set[tuple[str, str]] = set()
 
 
-def sync_account(broker_name: str, *, moved: bool = False, thorough: bool = False) -> bool:
+def sync_account(broker_name: str, *, reads: Iterable[str] = (), thorough: bool = False) -> bool:
     """Read what is due at an account and apply it; False when something could not be read.
 
-    `moved` reads executions and orders whether due or not, as the broker was just told something;
-    `thorough` reads everything. While another thread reads the account this returns at once, and
-    that thread goes round again: what happened before a call is always seen by a read after it.
+    `reads` are made whether due or not, as the broker was just told something; `thorough` reads
+    everything. While another thread reads the account this returns at once, and that thread goes
+    round again: what happened before a call is always seen by a read after it.
     """
     reader = _readers.setdefault(broker_name, _Reader())
-    if not reader.ask(moved or thorough):
+    if not reader.ask(wakeups.MOVED if thorough else reads):
         return True
     while True:
         try:
@@ -102,8 +101,8 @@ def _read_due(account: BrokerAccount, reader: _Reader, thorough: bool) -> bool:
     if reader.rest_until and timezone.now() < reader.rest_until:
         return False
     reader.rest_until = None
-    moved = reader.take_moved()
-    working = moved or Order.objects.open().filter(account=account).exists()
+    asked = reader.take_asked()
+    working = asked or Order.objects.open().filter(account=account).exists()
     reads = (
         ("instruments", INSTRUMENTS_EVERY, lambda: market.sync_instruments(account)),
         ("executions", EXECUTIONS_EVERY if working else IDLE_EVERY, lambda: sync_executions(account)),
@@ -112,10 +111,9 @@ def _read_due(account: BrokerAccount, reader: _Reader, thorough: bool) -> bool:
         ("quotes", QUOTES_EVERY, lambda: refresh_prices(account)),
     )
     reader.read_at.setdefault("instruments", account.instruments_synced_at)
-    urgent = _MOVES if moved else ()
     complete = True
     for what, every, read in reads:
-        if thorough or what in urgent or _is_due(reader.read_at.get(what), every):
+        if thorough or what in asked or _is_due(reader.read_at.get(what), every):
             complete = _read(what, read, account, reader) and complete
     return complete
 

@@ -1,7 +1,8 @@
 """Wake-ups as Celery tasks. Each calls one stage function; the rows say what there is to do."""
 
 import logging
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown
@@ -21,6 +22,7 @@ from tradingdesk.fix import RequestState
 log = logging.getLogger(__name__)
 
 SWEEP_AFTER = timedelta(seconds=2)
+SWEEP_BUSY_AFTER = timedelta(seconds=10)
 SWEEP_AT_MOST = 500
 
 
@@ -43,9 +45,9 @@ def route_order(order_pk: int) -> None:
 
 
 @shared_task(name=wakeups.SYNC_ACCOUNT)
-def sync_account(broker_name: str, moved: bool = False) -> None:
-    """Read what is due at one account; with `moved` its orders, whether due or not."""
-    sync.sync_account(broker_name, moved=moved)
+def sync_account(broker_name: str, reads: Sequence[str] = ()) -> None:
+    """Read what is due at one account, and these reads whether due or not."""
+    sync.sync_account(broker_name, reads=reads)
 
 
 @shared_task(name="orders.tasks.dispatch_syncs")
@@ -77,10 +79,20 @@ def sweep() -> int:
     abandoned = Q(state=RequestState.SENDING, sent_at__lt=now - sending.CALL_TIMEOUT)
     doubtful = Q(state=RequestState.UNKNOWN) & (Q(not_before=None) | Q(not_before__lt=before))
     requests = OrderRequest.objects.filter(waiting | abandoned | doubtful).order_by("id")[:SWEEP_AT_MOST]
-    found = [wakeups.send_soon(request) for request in requests]
+    found = [wakeups.send_soon(request) for request in _not_about_to_be_sent(requests, now)]
     unrouted = Order.objects.in_flight().filter(account=None, created_at__lt=before).order_by("id")[:SWEEP_AT_MOST]
     found += [wakeups.route_soon(order) for order in unrouted]
     return len(found)
+
+
+def _not_about_to_be_sent(requests: Iterable[OrderRequest], now: datetime) -> list[OrderRequest]:
+    """Leave out what stands in line at an account that is being sent to: more wake-ups would only slow it down."""
+    requests = list(requests)
+    lately = Order.objects.filter(acknowledged_at__gte=now - SWEEP_AFTER).order_by()
+    busy = {name for name in {request.broker_name for request in requests} if lately.filter(account=name).exists()}
+    young = now - SWEEP_BUSY_AFTER
+    in_line = {one.pk for one in requests if one.state == RequestState.QUEUED and one.queued_at > young}
+    return [one for one in requests if one.broker_name not in busy or one.pk not in in_line]
 
 
 def take_over(broker_names: list[str]) -> None:

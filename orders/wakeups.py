@@ -17,10 +17,13 @@ ROUTE_ORDER = "orders.tasks.route_order"
 SYNC_ACCOUNT = "orders.tasks.sync_account"
 RECONCILE_ACCOUNT = "orders.tasks.reconcile_account"
 
-SYNC_SLOT = 0.1
+SYNC_SLOT = 0.2
+
+TRADED = ("executions",)
+MOVED = ("executions", "orders")
 
 _lock = threading.Lock()
-_last_slot: dict[str, int] = {}
+_last_slot: dict[tuple[str, tuple[str, ...]], int] = {}
 
 
 def send_soon(request: OrderRequest, *, countdown: float = 0) -> None:
@@ -35,20 +38,20 @@ def route_soon(order: Order) -> None:
     transaction.on_commit(partial(wake, ROUTE_ORDER, order.pk, queue=DESK_QUEUE))
 
 
-def sync_soon(broker_name: str, *, countdown: float = 0) -> None:
-    """Have an account's orders and executions read, because its broker was just told something.
+def sync_soon(broker_name: str, *, countdown: float = 0, reads: tuple[str, ...] = MOVED) -> None:
+    """Have an account's orders and executions read (or what `reads` names), as its broker was just told something.
 
-    Wake-ups of one process for the same tenth of a second are one: a burst of orders does not ask for a read
-    each, and every call is answered by a read that begins after its countdown.
+    Wake-ups of one process for the same slot of time are one: a burst of orders does not ask for a read each,
+    and every call is answered by a read that begins after its countdown.
     """
     slot = math.ceil((time.monotonic() + countdown) / SYNC_SLOT)
     with _lock:
-        if _last_slot.get(broker_name, 0) >= slot:
+        if _last_slot.get((broker_name, reads), 0) >= slot:
             return
-        _last_slot[broker_name] = slot
+        _last_slot[broker_name, reads] = slot
     countdown = max(slot * SYNC_SLOT - time.monotonic(), 0.0)
     queue = broker_queue(broker_name)
-    wake(SYNC_ACCOUNT, broker_name, True, queue=queue, countdown=countdown, expires=countdown + 10)
+    wake(SYNC_ACCOUNT, broker_name, reads, queue=queue, countdown=countdown, expires=countdown + 10)
 
 
 def sync_due(broker_name: str) -> None:

@@ -531,6 +531,18 @@ def test_sweeper_wakes_for_what_no_wake_up_reached(order, gateway, wakings, djan
     assert young.requests.get().state == RequestState.QUEUED
 
 
+def test_sweeper_leaves_the_line_of_a_busy_account_alone_until_it_is_long(order, gateway):
+    request = request_of(submit())
+    send(order)
+    queued = OrderRequest.objects.filter(pk=request.pk)
+
+    queued.update(queued_at=timezone.now() - tasks.SWEEP_AFTER * 2)
+    assert tasks.sweep() == 0
+
+    queued.update(queued_at=timezone.now() - tasks.SWEEP_BUSY_AFTER)
+    assert tasks.sweep() == 1
+
+
 @pytest.mark.parametrize(
     ("values", "swept"),
     [

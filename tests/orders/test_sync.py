@@ -84,11 +84,12 @@ def test_second_round_right_after_the_first_reads_nothing(venue):
     assert venue.asked == []
 
 
-def test_account_that_was_told_something_has_its_orders_read_whether_due_or_not(venue):
+@pytest.mark.parametrize("reads", [wakeups.MOVED, wakeups.TRADED])
+def test_what_is_asked_for_is_read_whether_due_or_not(venue, reads):
     sync.sync_account("alpaca")
     venue.asked.clear()
-    sync.sync_account("alpaca", moved=True)
-    assert venue.asked == ["executions", "orders"]
+    sync.sync_account("alpaca", reads=reads)
+    assert venue.asked == list(reads)
 
 
 def test_thorough_round_reads_everything(venue):
@@ -112,7 +113,7 @@ def test_failed_read_is_made_again_at_the_next_round_and_the_others_are_made(ven
 def test_broker_that_asks_for_a_pause_gets_it(venue):
     venue.fails = {"executions": TryLater("too many requests", retry_after=60)}
     assert not sync.sync_account("alpaca")
-    assert not sync.sync_account("alpaca", moved=True)
+    assert not sync.sync_account("alpaca", reads=wakeups.MOVED)
     assert venue.asked == ["executions"]
 
 
@@ -129,7 +130,7 @@ def test_who_asks_during_a_round_returns_at_once_and_is_answered_by_another_roun
     rounds, in_first, go_on = [], threading.Event(), threading.Event()
 
     def read(account, reader, thorough):
-        rounds.append(reader.take_moved())
+        rounds.append(reader.take_asked())
         in_first.set()
         assert go_on.wait(WITHIN)
         return True
@@ -141,11 +142,11 @@ def test_who_asks_during_a_round_returns_at_once_and_is_answered_by_another_roun
     first.start()
     assert in_first.wait(WITHIN)
     for _ in range(3):
-        assert sync.sync_account("alpaca", moved=True)
-    assert rounds == [False]
+        assert sync.sync_account("alpaca", reads=wakeups.TRADED)
+    assert rounds == [set()]
     go_on.set()
     first.join(WITHIN)
-    assert rounds == [False, True]
+    assert rounds == [set(), {"executions"}]
 
 
 def test_wake_ups_for_one_account_in_the_same_moment_are_one(monkeypatch, wakings):
@@ -155,7 +156,7 @@ def test_wake_ups_for_one_account_in_the_same_moment_are_one(monkeypatch, waking
     for name in ("alpaca", "alpaca", "alpaca_margin", "alpaca"):
         wakeups.sync_soon(name, countdown=0.25)
     assert [queue for _, _, queue in wakings.sent] == ["broker.alpaca", "broker.alpaca_margin"]
-    clock.monotonic = lambda: 100.11
+    clock.monotonic = lambda: 100.01 + wakeups.SYNC_SLOT
     wakeups.sync_soon("alpaca", countdown=0.25)
     assert [queue for _, _, queue in wakings.sent].count("broker.alpaca") == 2
 
