@@ -35,18 +35,34 @@ def migrated_env(desk_env: Callable[..., dict[str, str]]) -> Callable[..., dict[
     return make
 
 
+class NewDesk:
+    """Makes desks: `new_desk(env, *arguments)`."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.made: list[RunningDesk] = []
+
+    def __call__(self, env: dict[str, str], *arguments: str) -> RunningDesk:
+        self.made.append(RunningDesk(self.folder, env, *arguments))
+        return self.made[-1]
+
+
 @pytest.fixture
-def new_desk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., RunningDesk]]:
-    """Make desks, `new_desk(env, *arguments)`; whatever still runs at the end is killed."""
-    made: list[RunningDesk] = []
+def new_desk(tmp_path: Path) -> Iterator[NewDesk]:
+    """Make desks; whatever still runs at the end is killed."""
+    maker = NewDesk(tmp_path)
+    yield maker
+    for desk in maker.made:
+        if desk.process is not None and desk.process.poll() is None:
+            desk.kill()
 
-    def make(env: dict[str, str], *arguments: str) -> RunningDesk:
-        made.append(RunningDesk(tmp_path, env, *arguments))
-        return made[-1]
 
-    yield make
-    for desk in made:
-        if desk.process is not None:
-            request.node.add_report_section("call", "desk", "\n".join(desk.log.splitlines()[-LINES_SHOWN:]))
-            if desk.process.poll() is None:
-                desk.kill()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show what the desks of a failed test said."""
+    report = yield
+    maker = getattr(item, "funcargs", {}).get("new_desk")
+    if report.failed and maker is not None:
+        said = [line for desk in maker.made if desk.process for line in desk.log.splitlines()[-LINES_SHOWN:]]
+        report.sections.append(("Desk", "\n".join(said)))
+    return report
