@@ -258,6 +258,8 @@ logging.config.dictConfig(
             "celery": {"level": "WARNING"},
             "kombu": {"level": "WARNING"},
             "waitress": {"level": "WARNING"},
+            "alpaca": {"level": "WARNING"},
+            "ib_async": {"level": "WARNING"},
             "waitress.queue": {"level": "ERROR"},  # a request that waits for a thread is no event
         },
     }
