@@ -169,7 +169,8 @@ class OrderTracker:
         known.stands(message.status, message.at)
         known.raw["openOrder"] = list(message.fields)
         self._keep(known)
-        self._tell_status(known)
+        if known.word != "Filled":  # the status that follows says how much, and at which price
+            self._tell_status(known)
         self._tell_change(known, before)
 
     def _take_status(self, message: OrderStatus) -> None:
