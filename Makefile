@@ -7,13 +7,14 @@ IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-fast check bench browser lock clean .venv
+.PHONY: help run test test-fast test-faults check bench browser lock clean .venv
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run        start the desk (PORT=8000, DEMO=1 for a demo trader); Ctrl-C stops it"
 	@echo "make test       the whole suite: SQLite, PostgreSQL + Redis, browser"
 	@echo "make test-fast  the tier that needs no server and no browser"
+	@echo "make test-faults  kill the desk's processes beside failing brokers, and compare the books (SEED=, ORDERS=, KILLS=)"
 	@echo "make check      ruff, import contracts, Django's checks, missing migrations"
 	@echo "make bench      the benchmarks; writes bench-results.json"
 	@echo "make .venv      only the environment"
@@ -30,6 +31,10 @@ test: $(VENV)/.dev browser
 
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not server and not browser and not slow and not live" $(ARGS)
+
+# The same seed makes the same orders, faults and kills; each left out is a default, or for SEED a new one.
+test-faults: $(VENV)/.dev
+	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(ORDERS),--orders $(ORDERS)) $(if $(KILLS),--kills $(KILLS)) $(if $(FAULTS),--faults $(FAULTS))
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
