@@ -30,6 +30,10 @@ from brokers.messages import (
 )
 from tradingdesk.fix import AssetClass, OrderClass, OrdType, TimeInForce
 
+AUCTIONS = frozenset({TimeInForce.OPG, TimeInForce.CLS})
+FOR_AUCTIONS = frozenset({OrdType.MARKET, OrdType.LIMIT})
+IN_EXTENDED_HOURS = frozenset({TimeInForce.DAY, TimeInForce.GTC})
+
 
 class OrderTerms(Protocol):
     """What the rules below read of an order; `NewOrder` is one, and so is what routing looks at."""
@@ -76,6 +80,7 @@ class Capabilities:
             ("extended_hours", self.extended_hours or not order.extended_hours, "true"),
         )
         yield from ((name, str(found)) for name, fine, found in checks if not fine)
+        yield from self._session_objections(order)
         if order.notional is not None:
             yield from self._notional_objections(order)
         elif order.order_qty is not None and order.order_qty % 1 != 0:
@@ -86,6 +91,17 @@ class Capabilities:
     def objection(self, order: OrderTerms) -> str:
         """Say why this order cannot be put to the broker; "" when it can."""
         return "; ".join(f"{name}={found}" for name, found in self.objections(order))
+
+    def _session_objections(self, order: OrderTerms) -> Iterable[tuple[str, str]]:
+        """What no broker of ours takes: stops at an auction, and anything but resting limits outside the session."""
+        if order.time_in_force in AUCTIONS & self.time_in_force and order.ord_type not in FOR_AUCTIONS:
+            yield "ord_type", f"{order.ord_type} for {order.time_in_force}"
+        if not order.extended_hours or not self.extended_hours:
+            return
+        if order.ord_type != OrdType.LIMIT:
+            yield "ord_type", f"{order.ord_type} in extended hours"
+        if order.time_in_force not in IN_EXTENDED_HOURS:
+            yield "time_in_force", f"{order.time_in_force} in extended hours"
 
     def _notional_objections(self, order: OrderTerms) -> Iterable[tuple[str, str]]:
         if self.notional and self.min_notional is not None and order.notional < self.min_notional:

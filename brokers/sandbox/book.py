@@ -32,6 +32,8 @@ OPEN = frozenset(
 MATCHABLE = OPEN - {OrdStatus.PENDING, OrdStatus.DONE_FOR_DAY, OrdStatus.SUSPENDED}
 STOP_TYPES = frozenset({OrdType.STOP, OrdType.STOP_LIMIT, OrdType.TRAILING_STOP})
 AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+AUCTIONS = frozenset({TimeInForce.OPG, TimeInForce.CLS})
+NEVER_RESTING = AT_ONCE | AUCTIONS
 
 
 class Refused(Exception):

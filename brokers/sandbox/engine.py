@@ -18,9 +18,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from brokers.sandbox.book import (
-    AT_ONCE,
     CANCEL_REJECTED,
     MATCHABLE,
+    NEVER_RESTING,
     ZERO,
     Event,
     Execution,
@@ -46,6 +46,8 @@ class Engine(Matching):
         """
         if ticket.client_order_id and (account, ticket.client_order_id) in self.by_client_id:
             raise Refused("duplicate_client_order_id")
+        if ticket.time_in_force is TimeInForce.OPG and self.is_open:
+            raise Refused("opening_is_over")
         book = self.book(ticket.symbol)
         order = self._draft(account, ticket, now)
         admit(self.accounts[account], book, order, self.open[account].values(), self.mark)
@@ -127,12 +129,20 @@ class Engine(Matching):
                 self.resume(order, now)
 
     def close_session(self, now: datetime) -> None:
-        """Close the market: day orders expire, the others stay for the next session."""
+        """Close the market: orders for the close trade, day orders expire, the others stay for the next session."""
         self.step(now)
+        self._trade_at_the_close(now)
         self.is_open = False
         for order in self._all_open():
             if order.time_in_force is not TimeInForce.GTC and not order.queued:
                 self.expire(order, now)
+
+    def _trade_at_the_close(self, now: datetime) -> None:
+        self.is_closing = self.is_open
+        for order in self._all_open() if self.is_closing else ():
+            if order.time_in_force is TimeInForce.CLS:
+                self._arrive(order, now)
+        self.is_closing = False
 
     # What an operator of the venue can do to an order
 
@@ -249,7 +259,7 @@ class Engine(Matching):
         execution = self._execution(kind, order, trade.qty, trade.px, trade.fee, now, ref_id=exec_id)
         self._hold(order)
         self._tell(kind, order, now, execution)
-        if order.is_open and order.time_in_force in AT_ONCE:
+        if order.is_open and order.time_in_force in NEVER_RESTING:
             self.cancel_unasked(order, now, "nothing more to fill at once")
         return execution
 
@@ -292,6 +302,7 @@ class Engine(Matching):
         if order.status is OrdStatus.PENDING:
             self._later(self._finish_replace if order.replaces else self._acknowledge, order, now)
         elif order.status in MATCHABLE:
-            self.book(order.symbol).add(order)
+            if order.time_in_force is not TimeInForce.CLS:
+                self.book(order.symbol).add(order)
             if order.status is OrdStatus.PENDING_CANCEL:
                 self._later(self._finish_cancel, order, now)

@@ -18,6 +18,7 @@ from brokers.sandbox.book import (
     AT_ONCE,
     CANCEL_REJECTED,
     MATCHABLE,
+    NEVER_RESTING,
     REPLACE_REJECTED,
     ZERO,
     Event,
@@ -48,7 +49,7 @@ class Matching:
         self.open: dict[str, dict[str, Order]] = defaultdict(dict)
         self.of_account: dict[str, list[Order]] = defaultdict(list)
         self.executions: dict[str, Execution] = {}
-        self.is_open = False
+        self.is_open = self.is_closing = False
         self.events: list[Event] = []
         self.moved: list[Order] = []
         self._due: list[tuple[datetime, int, Action, Order]] = []
@@ -95,6 +96,8 @@ class Matching:
     def _arrive(self, order: Order, now: datetime) -> None:
         if order.status not in MATCHABLE:
             return
+        if order.time_in_force is TimeInForce.CLS and not self.is_closing:
+            return
         book = self.book(order.symbol)
         if order.time_in_force is TimeInForce.FOK and not _fillable(book, order):
             self.cancel_unasked(order, now, "not fillable in full")
@@ -103,7 +106,7 @@ class Matching:
         book.add(order)
         if self.is_open:
             self._match(book, now)
-        if order.time_in_force in AT_ONCE and order.is_open:
+        if order.time_in_force in NEVER_RESTING and order.is_open:
             self.cancel_unasked(order, now, "nothing more to fill at once")
 
     def _match(self, book: SymbolBook, now: datetime) -> None:

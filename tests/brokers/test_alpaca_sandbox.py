@@ -111,6 +111,8 @@ def test_every_submit_carries_its_client_id_and_strings(sandbox, adapter):
     [
         ({}, OrdStatus.NEW),
         ({"time_in_force": TimeInForce.GTC}, OrdStatus.NEW),
+        ({"time_in_force": TimeInForce.CLS}, OrdStatus.NEW),
+        ({"time_in_force": TimeInForce.GTC, "extended_hours": True}, OrdStatus.NEW),
         ({"time_in_force": TimeInForce.IOC}, OrdStatus.CANCELED),
         ({"time_in_force": TimeInForce.FOK}, OrdStatus.CANCELED),
         ({"price": Decimal("182.10")}, OrdStatus.FILLED),

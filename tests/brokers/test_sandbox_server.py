@@ -339,6 +339,8 @@ def test_fees_come_as_activities_and_off_the_cash(desk, sandbox):
         ({"type": "limit"}, 422, 40010001, "limit orders require a limit price"),
         ({"limit_price": "1"}, 422, 40010001, "market orders must not have a limit price"),
         ({"type": "stop", "time_in_force": "fok", "stop_price": "1"}, 422, 42210000, "invalid time_in_force fok"),
+        ({"type": "stop", "time_in_force": "cls", "stop_price": "1"}, 422, 42210000, "invalid time_in_force cls"),
+        ({"time_in_force": "opg"}, 422, 42210000, "opg orders are not accepted after the market has opened"),
         ({"type": "trailing_stop"}, 422, 40010001, "trailing stop orders must specify one of"),
         ({"client_order_id": "x" * 129}, 422, 40010001, "client_order_id must be no more than 128 characters"),
         ({"extended_hours": True}, 422, 42210000, "extended hours order must be DAY or GTC limit orders"),

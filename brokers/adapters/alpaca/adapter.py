@@ -51,7 +51,8 @@ class Adapter(BrokerAdapter):
     label = "Alpaca"
     capabilities = Capabilities(
         ord_types=frozenset(OrdType),
-        time_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK}),
+        time_in_force=frozenset(TimeInForce),
+        extended_hours=True,
         fractional=True,
         # Day orders only; https://docs.alpaca.markets/us/changelog added stop and stop-limit to market and limit.
         fractional_ord_types=frozenset({OrdType.MARKET, OrdType.LIMIT, OrdType.STOP, OrdType.STOP_LIMIT}),

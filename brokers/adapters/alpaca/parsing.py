@@ -98,6 +98,7 @@ def order_request(order: NewOrder) -> dict[str, Any]:
         stop_price=exact(order.stop_px),
         trail_price=exact(order.trail_price),
         trail_percent=exact(order.trail_percent),
+        extended_hours=order.extended_hours or None,
     )
 
 

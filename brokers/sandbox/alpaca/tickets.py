@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from brokers.sandbox.accounts import Asset
 from brokers.sandbox.alpaca.errors import error, forbidden, invalid, unprocessable
 from brokers.sandbox.alpaca.words import number
-from brokers.sandbox.book import AT_ONCE, SMALLEST_QTY, STOP_TYPES, Order, Ticket
+from brokers.sandbox.book import NEVER_RESTING, SMALLEST_QTY, STOP_TYPES, Order, Ticket
 from brokers.sandbox.venue import Venue
 from tradingdesk.fix import OrdType, Side, TimeInForce
 
@@ -20,7 +20,6 @@ MAX_CLIENT_ORDER_ID = 128
 PRICE_FIELDS = ("limit_price", "stop_price", "trail_price", "trail_percent")
 NEEDS_LIMIT = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT})
 NEEDS_STOP = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
-SUPPORTED_TIF = frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK})
 LARGEST = Decimal(10) ** 12
 E = TypeVar("E", OrdType, Side, TimeInForce)
 
@@ -174,11 +173,9 @@ def _presence(what: str, value: Decimal | None, wanted: bool, kind: OrdType) -> 
 
 
 def _check_time_in_force(ticket: Ticket) -> None:
-    if ticket.time_in_force not in SUPPORTED_TIF:
-        raise unprocessable(f"time_in_force {ticket.time_in_force.value} is not supported by the sandbox")
-    if ticket.ord_type in STOP_TYPES and ticket.time_in_force in AT_ONCE:
+    if ticket.time_in_force in NEVER_RESTING and ticket.ord_type in STOP_TYPES:
         raise unprocessable(f"invalid time_in_force {ticket.time_in_force.value} for {ticket.ord_type.value} orders")
-    if ticket.extended_hours and (ticket.ord_type is not OrdType.LIMIT or ticket.time_in_force in AT_ONCE):
+    if ticket.extended_hours and (ticket.ord_type is not OrdType.LIMIT or ticket.time_in_force in NEVER_RESTING):
         raise unprocessable("extended hours order must be DAY or GTC limit orders")
 
 
