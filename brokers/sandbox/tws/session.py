@@ -22,6 +22,7 @@ from brokers.sandbox.tws.words import Message
 
 log = logging.getLogger("sandbox.tws")
 GREETING_S = 10.0
+FLUSH_S = 5.0
 START_API = 71
 TOO_FAST = (100, "Max rate of messages per second has been exceeded:max={} rec={} (1)")
 
@@ -142,7 +143,7 @@ class Session:
             return False
         if client_id in self.gateway.clients or (fault and fault.action == "error"):
             self.say(words.error(words.NO_REQUEST, *refusals.CLIENT_ID_IN_USE))
-            await self._empty.wait()
+            await asyncio.wait_for(self._empty.wait(), FLUSH_S)
             return False
         self.client_id = client_id
         self.gateway.clients[client_id] = self
@@ -155,7 +156,7 @@ class Session:
 
     async def _serve(self, fields: list[str]) -> None:
         """Serve one request, with the faults and holds that are ordered for it."""
-        self._refuse_flood()
+        await self._refuse_flood()
         found = find_operation(self, fields)
         if found is None:
             self.refuse(words.NO_REQUEST, Refusal(*refusals.UNKNOWN_MESSAGE))
@@ -169,7 +170,7 @@ class Session:
             raise ConnectionAbortedError
         self._open.set()
         if any(hold.point == "after_answer" for hold in self.gateway.mischief.holds):
-            await self._empty.wait()
+            await asyncio.wait_for(self._empty.wait(), FLUSH_S)
             held = await self.gateway.mischief.stop_at("after_answer", call)
             if held and held.drop:
                 raise ConnectionAbortedError
@@ -225,7 +226,7 @@ class Session:
         except Refusal as refusal:
             self.refuse(request.request_id, refusal)
 
-    def _refuse_flood(self) -> None:
+    async def _refuse_flood(self) -> None:
         """Count the messages of the last second. Raises ConnectionAbortedError for far too many."""
         now, most = self._loop.time(), self.gateway.tws.max_messages_per_s
         self._arrivals.append(now)
@@ -235,6 +236,7 @@ class Session:
             code, text = TOO_FAST
             self.refuse(words.NO_REQUEST, Refusal(code, text.format(most, len(self._arrivals))))
         if len(self._arrivals) > 3 * most:
+            await asyncio.wait_for(self._empty.wait(), FLUSH_S)
             raise ConnectionAbortedError
 
     def _note(self, kind: str, call: Call, request: Request, operation: Operation, **detail: Any) -> None:

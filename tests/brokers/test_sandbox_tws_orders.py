@@ -1,0 +1,381 @@
+"""What the sandbox's TWS does with orders, message by message."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
+from tests.brokers.sandbox_tws_client import TwsClient
+
+CLIENT_IDS = itertools.count(10)
+ODD = {"filled_first_probability": 1, "status_twice_probability": 1, "account_id": "DU1000002"}
+OTHERS = {
+    "odd": {"kind": "interactive_brokers", "latency_ms": 0, "starting_cash": 5000, "tws": ODD},
+    "strict": {
+        "kind": "interactive_brokers",
+        "tws": {"account_id": "DU1000003", "read_only": True, "max_messages_per_s": 5},
+    },
+    "fine": {"kind": "interactive_brokers", "tws": {"account_id": "DU1000004", "fractional_orders": True}},
+    "slow": {"kind": "interactive_brokers", "cancel_delay_ms": 1000, "tws": {"account_id": "DU1000006"}},
+    "few": {
+        "kind": "interactive_brokers",
+        "tws": {"account_id": "DU1000005", "max_working_per_side": 1, "master_client_id": 99},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
+    with start_sandbox(tmp_path_factory.mktemp("tws"), speed=0, accounts=OTHERS) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def quote(sandbox):
+    """IBM at 181.90 to 182.00, whatever a test before did."""
+    sandbox.admin.push_quote("IBM", "181.90", "182.00")
+
+
+@pytest.fixture
+def client(sandbox) -> Iterator[TwsClient]:
+    """A client of the first account that no test before was."""
+    with TwsClient(sandbox.tws_port(), next(CLIENT_IDS)) as connected:
+        yield connected
+
+
+def of(sandbox: SandboxProcess, account: str, client_id: int | None = None) -> TwsClient:
+    return TwsClient(sandbox.tws_port(account), client_id if client_id is not None else next(CLIENT_IDS))
+
+
+def test_market_order_is_told_in_the_order_of_the_real_gateway(client):
+    order_id = client.place("IBM", "BUY", 10)
+    report = client.wait_for("commission")
+    assert client.told(order_id) == [
+        "open_order",
+        "order_status PreSubmitted",
+        "open_order",
+        "order_status Submitted",
+        "execution",
+        "open_order",
+        "order_status Filled",
+    ]
+    execution = next(m for m in client.seen if m[0] == "11")
+    assert execution[14] == report[2]
+    assert execution[1] == "-1"
+    assert report[3:5] == ["1", "USD"]
+
+
+def test_gateway_that_says_things_twice_and_early_tells_filled_before_with_what(sandbox):
+    with of(sandbox, "odd") as client:
+        order_id = client.place("IBM", "BUY", 1)
+        client.wait_for("commission")
+        told = client.told(order_id)
+    assert told.count("order_status PreSubmitted") == 2
+    assert told.index("order_status Filled") < told.index("execution")
+
+
+def test_order_over_the_funds_is_refused_with_201_and_inactive(sandbox):
+    with of(sandbox, "odd") as client:
+        order_id = client.place("IBM", "BUY", 1000, orderRef="too-dear")
+        error = client.wait_for_error(201)
+        assert error[4].startswith("Order rejected - reason:YOUR ORDER IS NOT ACCEPTED")
+        assert client.told(order_id) == ["open_order", "order_status Inactive", "error 201"]
+        client.sync()
+        assert not client.ask(16, 1, until="open_order_end")
+
+
+def test_short_sale_from_a_cash_account_is_refused(sandbox):
+    with of(sandbox, "fine") as client:
+        client.place("BAC", "SELL", 1)
+        assert "not available for short sale" in client.wait_for_error(201)[4]
+
+
+@pytest.mark.parametrize(
+    ("terms", "code"),
+    [
+        ({"symbol": "NOSUCH"}, 200),
+        ({"conId": 999}, 200),
+        ({"order_type": "WHIM"}, 321),
+        ({"order_type": "LMT"}, 321),
+        ({"order_type": "STP"}, 321),
+        ({"order_type": "TRAIL"}, 321),
+        ({"action": "HOLD"}, 321),
+        ({"tif": "GTX"}, 321),
+        ({"exchange": ""}, 321),
+        ({"exchange": "MOON"}, 200),
+        ({"quantity": 0}, 321),
+        ({"account": "DU7777777"}, 321),
+        ({"quantity": "1.5"}, 10243),
+        ({"cashQty": "100"}, 10244),
+        ({"order_type": "LMT", "lmtPrice": "150.001"}, 110),
+    ],
+)
+def test_wrong_order_gets_an_error_and_never_a_status(client, terms, code):
+    wanted = {"symbol": "IBM", "action": "BUY", "quantity": 1, "order_type": "MKT"} | terms
+    order_id = client.place(**wanted)
+    client.wait_for_error(code)
+    client.sync()
+    assert client.told(order_id) == [f"error {code}"]
+
+
+def test_read_only_tws_takes_no_orders(sandbox):
+    with of(sandbox, "strict") as client:
+        client.place("IBM", "BUY", 1)
+        assert "Read-Only" in client.wait_for_error(321)[4]
+
+
+def test_too_many_messages_are_refused_and_far_too_many_end_the_connection(sandbox):
+    with of(sandbox, "strict") as client:
+        for _ in range(30):
+            client.send(49, 1)
+        client.wait_for_error(100)
+        assert client.is_ended()
+
+
+def test_fractions_are_taken_where_the_account_has_them(sandbox):
+    with of(sandbox, "fine") as client:
+        order_id = client.place("IBM", "BUY", "1.5")
+        assert client.wait_for_status(order_id, "Filled")[3] == "1.5"
+
+
+def test_more_working_orders_on_one_side_than_allowed_are_refused(sandbox):
+    with of(sandbox, "few") as client:
+        first = client.place("BAC", "BUY", 1, "LMT", lmtPrice="1.50")
+        client.wait_for_status(first, "Submitted")
+        client.place("BAC", "BUY", 1, "LMT", lmtPrice="1.51")
+        client.wait_for_error(201)
+        client.cancel(first)
+        client.wait_for_error(202)
+
+
+def test_ids_count_by_client_and_are_not_taken_twice(sandbox, client):
+    order_id = client.place("IBM", "BUY", 1, "LMT", lmtPrice="100", order_id=50)
+    client.wait_for_status(order_id, "Submitted")
+    client.place("IBM", "BUY", 1, order_id=20)
+    client.wait_for_error(103)
+    assert client.ask(8, 1, 1, until="next_valid_id") == []
+    assert client.seen[-1][2] == "51"
+    with TwsClient(sandbox.tws_port(), next(CLIENT_IDS)) as other:
+        assert other.next_id == 1
+
+
+def test_change_keeps_ids_and_what_is_filled(client):
+    order_id = client.place("IBM", "BUY", 2000, "LMT", lmtPrice="182")
+    client.wait_for("execution")
+    part = client.wait_for_status(order_id, "Submitted")
+    assert part[3:5] == ["1000", "1000"]
+    client.place("IBM", "BUY", 3000, "LMT", lmtPrice="150", order_id=order_id)
+    changed = client.wait_for_status(order_id, "Submitted")
+    assert changed[3:5] == ["1000", "2000"]
+    assert changed[6] == part[6]
+    client.place("IBM", "SELL", 3000, "LMT", lmtPrice="150", order_id=order_id)
+    client.wait_for_error(105)
+    client.place("IBM", "BUY", 3000, "LMT", lmtPrice="150.001", order_id=order_id)
+    client.wait_for_error(110)
+    client.cancel(order_id)
+    assert client.wait_for_status(order_id, "Cancelled")[3:5] == ["1000", "2000"]
+
+
+def test_limit_order_is_changed_to_a_market_order(client):
+    order_id = client.place("IBM", "BUY", 1, "LMT", lmtPrice="100")
+    client.wait_for_status(order_id, "Submitted")
+    client.place("IBM", "BUY", 1, "MKT", order_id=order_id)
+    client.wait_for_status(order_id, "Filled")
+
+
+def test_change_of_a_filled_order_is_refused_with_104_and_of_a_cancelled_one_with_103(client):
+    filled = client.place("IBM", "BUY", 1)
+    client.wait_for_status(filled, "Filled")
+    client.place("IBM", "BUY", 2, order_id=filled)
+    client.wait_for_error(104)
+    cancelled = client.place("IBM", "BUY", 1, "LMT", lmtPrice="100")
+    client.cancel(cancelled)
+    client.wait_for_status(cancelled, "Cancelled")
+    client.place("IBM", "BUY", 2, "LMT", lmtPrice="100", order_id=cancelled)
+    client.wait_for_error(103)
+
+
+def test_cancel_is_told_as_pending_then_done_and_a_second_one_is_too_late(client):
+    order_id = client.place("IBM", "BUY", 1, "LMT", lmtPrice="100")
+    client.wait_for_status(order_id, "Submitted")
+    client.cancel(order_id)
+    client.wait_for_error(202)
+    assert client.told(order_id)[-3:] == ["order_status PendingCancel", "order_status Cancelled", "error 202"]
+    client.cancel(order_id)
+    assert client.wait_for_error(10148)[4].endswith("state: Cancelled.")
+    client.cancel(4711)
+    client.wait_for_error(10147)
+
+
+def test_cancel_that_a_fill_outran_ends_in_the_truth(sandbox, client):
+    order_id = client.place("IBM", "BUY", 1)
+    client.wait_for_status(order_id, "Filled")
+    client.cancel(order_id)
+    assert client.wait_for_error(10148)[4].endswith("state: Filled.")
+
+
+def test_cancel_that_loses_the_race_is_refused_and_the_order_is_filled(sandbox):
+    with of(sandbox, "slow") as client:
+        order_id = client.place("IBM", "BUY", 1, "LMT", lmtPrice="100")
+        client.wait_for_status(order_id, "Submitted")
+        client.cancel(order_id)
+        client.wait_for_status(order_id, "PendingCancel")
+        tws = sandbox.admin.tws("slow")
+        tws.fill(tws.orders()[-1]["perm_id"], 1, "99")
+        client.wait_for_status(order_id, "Filled")
+        assert client.wait_for_error(10148)[4].endswith("state: Filled.")
+
+
+def test_immediate_order_that_cannot_fill_is_cancelled_and_all_or_nothing_goes_inactive(client):
+    ioc = client.place("IBM", "BUY", 1, "LMT", lmtPrice="100", tif="IOC")
+    client.wait_for_status(ioc, "Cancelled")
+    assert client.told(ioc)[-2:] == ["order_status PendingCancel", "order_status Cancelled"]
+    fok = client.place("IBM", "BUY", 5000, "LMT", lmtPrice="182", tif="FOK")
+    client.wait_for_status(fok, "Inactive")
+    client.sync()
+    assert client.told(fok)[-1] == "order_status Inactive"
+    assert not any(word.startswith("error") for word in client.told(ioc) + client.told(fok))
+
+
+def test_stop_waits_for_its_price_and_fills_beyond_it(sandbox, client):
+    order_id = client.place("IBM", "SELL", 1, "STP", auxPrice="170")
+    waiting = client.wait_for_status(order_id, "PreSubmitted")
+    assert waiting[10] == "trigger"
+    sandbox.admin.push_quote("IBM", "169.90", "170.10")
+    assert client.wait_for_status(order_id, "Filled")[5] == "169.9"
+
+
+def test_trailing_stop_follows_and_shows_where_it_stands(sandbox, client):
+    order_id = client.place("IBM", "SELL", 1, "TRAIL", trailingPercent="1")
+    for _ in range(2):  # as it is taken, and as it begins to work
+        client.wait_for_status(order_id, "PreSubmitted")
+    sandbox.admin.push_quote("IBM", "200.00", "200.10")
+    shown = [m for m in client.ask(5, 1, until="open_order_end") if m[0] == "5" and m[1] == str(order_id)]
+    assert "198" in shown[0]
+    sandbox.admin.push_quote("IBM", "197.90", "198.10")
+    client.wait_for_status(order_id, "Filled")
+
+
+def test_order_without_time_in_force_gets_the_preset_and_lives(client):
+    order_id = client.place("IBM", "BUY", 1, "LMT", lmtPrice="100", tif="")
+    client.wait_for_error(10349)
+    client.wait_for_status(order_id, "Submitted")
+    client.cancel(order_id)
+
+
+def test_order_before_the_open_gets_399_and_works_once_the_market_opens(sandbox, client):
+    sandbox.admin.close_session()
+    try:
+        order_id = client.place("IBM", "BUY", 1, tif="GTC")
+        note = client.wait_for_error(399)
+        assert "will not be placed at the exchange until" in note[4]
+        assert client.told(order_id) == ["open_order", "order_status PreSubmitted", "error 399"]
+    finally:
+        sandbox.admin.open_session()
+    sandbox.admin.push_quote("IBM", "181.90", "182.00")
+    client.wait_for_status(order_id, "Filled")
+
+
+def test_day_order_ends_with_the_session(sandbox, client):
+    order_id = client.place("IBM", "BUY", 1, "LMT", lmtPrice="100")
+    client.wait_for_status(order_id, "Submitted")
+    sandbox.admin.close_session()
+    sandbox.admin.open_session()
+    client.wait_for_status(order_id, "Cancelled")
+
+
+def test_other_client_sees_the_order_cancels_it_and_is_named_in_its_end(sandbox, client):
+    order_id = client.place("IBM", "BUY", 1, "LMT", lmtPrice="100", tif="GTC", order_id=900)
+    client.wait_for_status(order_id, "Submitted")
+    with TwsClient(sandbox.tws_port(), next(CLIENT_IDS)) as other:
+        assert not [m for m in other.ask(5, 1, until="open_order_end") if m[0] == "5"]
+        shown = [m for m in other.ask(16, 1, until="open_order_end") if m[0] == "5" and m[1] == "900"]
+        assert len(shown) == 1
+        other.cancel(order_id)
+        assert other.wait_for_status(order_id, "Cancelled")[9] == str(other.client_id)
+        other.wait_for_error(202)
+    assert client.wait_for_status(order_id, "Cancelled")[9] == str(other.client_id)
+
+
+def test_global_cancel_ends_every_live_order(client):
+    first, second = (client.place("IBM", "BUY", 1, "LMT", lmtPrice="100") for _ in range(2))
+    client.wait_for_status(second, "Submitted")
+    client.send(58, 1)
+    client.wait_for_status(first, "Cancelled")
+    client.wait_for_status(second, "Cancelled")
+    assert not [m for m in client.ask(16, 1, until="open_order_end") if m[0] == "5"]
+
+
+def test_estimate_of_an_order_places_none(sandbox, client):
+    before = len(sandbox.admin.tws().orders())
+    order_id = client.place("IBM", "BUY", 100, "LMT", lmtPrice="100", whatIf=True)
+    shown = client.wait_for("open_order")
+    assert shown[1] == str(order_id)
+    assert "5000" in shown  # half of the value is the margin of an account with multiplier 2
+    assert len(sandbox.admin.tws().orders()) == before
+
+
+def test_correction_has_its_trades_id_but_for_the_revision(sandbox, client):
+    reference = f"corrected-{client.client_id}"
+    order_id = client.place("IBM", "BUY", 10, orderRef=reference)
+    first = client.wait_for("execution")
+    client.wait_for_status(order_id, "Filled")
+    record = sandbox.admin.record("interactive_brokers")
+    exec_id = next(e for e in record["executions"] if e["client_order_id"] == reference)["exec_id"]
+    sandbox.admin.correct(exec_id, 10, "181.00")
+    second = client.wait_for("execution")
+    assert first[14].rpartition(".")[0] == second[14].rpartition(".")[0]
+    assert (first[14][-3:], second[14][-3:]) == (".01", ".02")
+    assert (second[20], second[25]) == ("181", "181")
+    sandbox.admin.bust(exec_id)
+    third = client.wait_for("execution")
+    assert (third[14][-3:], third[19]) == (".03", "0")
+
+
+def test_partial_fills_accumulate_fees_up_to_the_share_of_their_value(sandbox, client):
+    sandbox.admin.push_quote("IBM", "181.90", "182.00", ask_size=300)
+    order_id = client.place("IBM", "BUY", 500)
+    assert client.wait_for("commission")[3] == "1.5"
+    sandbox.admin.push_quote("IBM", "181.90", "182.00")
+    client.wait_for_status(order_id, "Filled")
+    assert client.wait_for("commission")[3] == "1"
+    sandbox.admin.push_quote("PENNY", "0.09", "0.10")
+    client.place("PENNY", "BUY", 100)
+    assert client.wait_for("commission")[3] == "0.1"
+
+
+def test_bracket_waits_for_its_parent_and_one_exit_cancels_the_other(sandbox, client):
+    parent = client.place("IBM", "BUY", 10, "LMT", lmtPrice="182", transmit=False)
+    target = client.place("IBM", "SELL", 10, "LMT", lmtPrice="190", parentId=parent, transmit=False)
+    client.sync()
+    assert not client.told(parent)
+    stop = client.place("IBM", "SELL", 10, "STP", auxPrice="175", parentId=parent)
+    held = client.wait_for_status(target, "PreSubmitted")
+    assert "child" in held
+    client.wait_for_status(parent, "Filled")
+    client.wait_for_status(target, "Submitted")
+    sandbox.admin.push_quote("IBM", "174.90", "175.00")
+    client.wait_for_status(stop, "Filled")
+    client.wait_for_status(target, "Cancelled")
+
+
+def test_cancelled_parent_takes_its_children_along(client):
+    parent = client.place("IBM", "BUY", 10, "LMT", lmtPrice="100", transmit=False)
+    child = client.place("IBM", "SELL", 10, "LMT", lmtPrice="190", parentId=parent)
+    client.wait_for_status(child, "PreSubmitted")
+    client.wait_for_status(parent, "Submitted")
+    client.cancel(parent)
+    client.wait_for_status(parent, "Cancelled")
+    client.wait_for_status(child, "Cancelled")
+
+
+def test_fill_of_one_order_of_a_group_cancels_the_others(client):
+    group = {"ocaGroup": f"group-{client.client_id}", "ocaType": 1}
+    low = client.place("IBM", "BUY", 10, "LMT", lmtPrice="100", **group)
+    client.wait_for_status(low, "Submitted")
+    high = client.place("IBM", "BUY", 10, "LMT", lmtPrice="182", **group)
+    client.wait_for_status(high, "Filled")
+    client.wait_for_status(low, "Cancelled")
