@@ -140,6 +140,17 @@ def test_what_happened_while_nobody_listened_is_replayed_by_the_activity_events(
     quiet.close()
 
 
+def test_fills_of_before_are_not_told_again(sandbox):
+    quiet = adapter_of(sandbox, stream=False)
+    before, busted = quiet.submit(market_buy()), quiet.submit(market_buy())
+    eventually(lambda: quiet.read_order(busted.broker_order_id).status == OrdStatus.FILLED)
+    sandbox.admin.bust(exec_id_of(sandbox, busted.broker_order_id))
+    with started(adapter_of(sandbox)) as listener:
+        listener.wait_for(busted.broker_order_id, ExecType.TRADE_CANCEL)
+    assert listener.reports(before.broker_order_id, ExecType.TRADE) == []
+    quiet.close()
+
+
 def test_lost_connection_is_told_and_opened_again(sandbox, adapter, listener):
     sandbox.admin.disconnect_streams(ACCOUNT)
     eventually(lambda: listener.connections == 2, "the second connection")

@@ -1,7 +1,8 @@
 """Activity events: the server-sent events that carry fills, busts and corrections, and replay what was missed.
 
 The WebSocket of trade updates is quicker but replays nothing. These are read on from the last event that the listener
-took, so that no bust or correction is lost; the fills among them tell the ids that busts and corrections refer to.
+took, so that no bust or correction is lost. Fills are told by the WebSocket and the FILL activities already; one is
+told from here only before its bust or correction, which knows it by the id that it has here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import Any
 
 import aiohttp
 
+from brokers.messages import ExecutionReport
+from tradingdesk.fix import ExecType
+
 from .config import AlpacaSettings
 from .told import Told
 from .updates import activity_fact
@@ -26,6 +30,7 @@ REPLAYED = timedelta(days=1)
 SILENCE_SECONDS = 300.0
 FIRST_PAUSE, LONGEST_PAUSE, REFUSED_PAUSE = 1.0, 60.0, 600.0
 LONGEST_LINE = 1024 * 1024
+MOST_FILLS = 20_000
 
 
 class Refused(Exception):
@@ -41,8 +46,8 @@ class ActivityEvents:
         self._connect_timeout = account.timeout[0]
         self._told = told
         self._since = datetime.now(UTC) - REPLAYED
-        self._last_id = ""
-        self._failing = ""
+        self._last_id = self._failing = ""
+        self._fills: dict[str, ExecutionReport] = {}
 
     async def run(self) -> None:
         """Read for ever, connecting again after each failure."""
@@ -73,9 +78,18 @@ class ActivityEvents:
 
     async def _take(self, event: dict[str, Any]) -> None:
         fact = activity_fact(event)
-        if fact is not None:
-            await self._told.fact(fact)
+        if fact is not None and fact.exec_type == ExecType.TRADE:
+            self._keep(fact)
+        elif fact is not None:
+            fill = self._fills.get(fact.exec_ref_id)
+            for one in (fill, fact) if fill else (fact,):
+                await self._told.fact(one)
         self._last_id = event["event_id"]
+
+    def _keep(self, fill: ExecutionReport) -> None:
+        self._fills[fill.exec_id] = fill
+        if len(self._fills) > MOST_FILLS:
+            del self._fills[next(iter(self._fills))]
 
     def _say(self, failure: str) -> None:
         """Log a failure that is another one than before."""
