@@ -50,6 +50,11 @@ def test_account_that_the_sandbox_does_not_have_gets_no_keys(config):
     assert sandbox_keys(config(AT_SANDBOX.format(name="another", prefix="ANOTHER")), PROFILE) == {}
 
 
+def test_account_at_the_sandbox_tws_wants_the_sandbox_and_no_keys(config):
+    tws = '\n  interactive_brokers:\n    host: 127.0.0.1\n    port: "${SANDBOX_TWS_PORT}"\n'
+    assert sandbox_keys(config(tws), PROFILE) == {}
+
+
 @pytest.mark.parametrize("text", ["", "brokers:", "brokers: [1]", "brokers:\n  alpaca: 3\n", ": : :\n- x"])
 def test_broken_configuration_is_for_others_to_tell(tmp_path, text):
     path = tmp_path / "desk.yaml"

@@ -118,7 +118,7 @@ class _Desk:
         sandbox = self._start_sandbox()
         call_command("migrate", verbosity=0, interactive=False)
         if sandbox is not None:
-            self.surroundings.share({URL_NAME: sandbox.wait_until_ready()})
+            self.surroundings.share(sandbox.wait_until_ready())
         load(settings.DESK_CONFIG, actor="system:desk", reason="start of the desk")
         credentials = ensure_first_user(settings.DATA_DIR / "credentials.json", url)
         for name in _account_names(enabled=True):

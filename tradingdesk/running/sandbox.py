@@ -1,4 +1,4 @@
-"""The sandbox brokers beside the desk, for every account of the configuration that refers to `${SANDBOX_URL}`."""
+"""The sandbox brokers beside the desk, for accounts that refer to `${SANDBOX_URL}` or `${SANDBOX_TWS_PORT}`."""
 
 import json
 import time
@@ -11,7 +11,8 @@ import yaml
 from tradingdesk.config.references import REFERENCE
 from tradingdesk.running.children import Child, manage
 
-URL_NAME = "SANDBOX_URL"
+URL_NAME, TWS_NAME = "SANDBOX_URL", "SANDBOX_TWS_PORT"
+ADDRESSES = {URL_NAME, TWS_NAME}
 SECRETS = ("api_key", "secret_key")
 START_SECONDS = 60.0
 LOOK_EVERY = 0.02
@@ -28,7 +29,7 @@ def sandbox_keys(config: Path, profile: Path) -> dict[str, str] | None:
     alone: it belongs to that account.
     """
     accounts = _accounts(config)
-    ours = {name: account for name, account in accounts.items() if URL_NAME in _references(account)}
+    ours = {name: account for name, account in accounts.items() if ADDRESSES & _references(account)}
     if not ours:
         return None
     known = _accounts(profile, section="accounts")
@@ -43,18 +44,19 @@ class SandboxBrokers(Child):
     def __init__(self, folder: Path, profile: Path):
         self.ready_file = folder / "ready.json"
         self.arguments = ["--profile", str(profile), "--storage", str(folder), "--ready-file", str(self.ready_file)]
-        self.port = 0
+        self.port = self.tws_port = 0
         super().__init__("the sandbox brokers", [])
 
     def start(self) -> None:
         """See `Child.start`."""
         self.ready_file.parent.mkdir(parents=True, exist_ok=True)
         self.ready_file.unlink(missing_ok=True)
-        self.command = manage("sandbox_brokers", "--verbosity", "0", "--port", str(self.port), *self.arguments)
+        ports = ["--port", str(self.port), "--tws-port", str(self.tws_port)]
+        self.command = manage("sandbox_brokers", "--verbosity", "0", *ports, *self.arguments)
         super().start()
 
-    def wait_until_ready(self) -> str:
-        """Wait until it serves; its URL.
+    def wait_until_ready(self) -> dict[str, str]:
+        """Wait until it serves; the variables that say where.
 
         Raises:
             SandboxFailed: it ended, or takes too long.
@@ -67,8 +69,8 @@ class SandboxBrokers(Child):
                 raise SandboxFailed(f"the sandbox brokers are not ready after {START_SECONDS:.0f} s")
             time.sleep(LOOK_EVERY)
         ready = json.loads(self.ready_file.read_text(encoding="utf-8"))
-        self.port = ready["port"]
-        return ready["url"]
+        self.port, self.tws_port = ready["port"], next(iter(ready["tws"].values()), 0)
+        return {URL_NAME: ready["url"], TWS_NAME: str(self.tws_port)}
 
 
 def _accounts(path: Path, section: str = "brokers") -> dict[str, dict[str, Any]]:
