@@ -20,6 +20,7 @@ OTHERS = {
     },
     "fine": {"kind": "interactive_brokers", "tws": {"account_id": "DU1000004", "fractional_orders": True}},
     "slow": {"kind": "interactive_brokers", "cancel_delay_ms": 1000, "tws": {"account_id": "DU1000006"}},
+    "lazy": {"kind": "interactive_brokers", "ack_delay_ms": 50, "tws": {"account_id": "DU1000007"}},
     "few": {
         "kind": "interactive_brokers",
         "tws": {"account_id": "DU1000005", "max_working_per_side": 1, "master_client_id": 99},
@@ -277,6 +278,33 @@ def test_order_before_the_open_gets_399_and_works_once_the_market_opens(sandbox,
         sandbox.admin.open_session()
     sandbox.admin.push_quote("IBM", "181.90", "182.00")
     client.wait_for_status(order_id, "Filled")
+
+
+def test_orders_for_the_close_and_for_the_opening_trade_then_and_not_before(sandbox, client):
+    at_close = client.place("IBM", "BUY", 1, "MOC")
+    client.wait_for_status(at_close, "Submitted")
+    client.place("IBM", "BUY", 1, tif="OPG")
+    client.wait_for_error(201)
+    sandbox.admin.close_session()
+    try:
+        client.wait_for_status(at_close, "Filled")
+        at_open = client.place("IBM", "BUY", 1, tif="OPG")
+        client.wait_for_error(399)
+    finally:
+        sandbox.admin.open_session()
+    client.wait_for_status(at_open, "Filled")
+
+
+def test_changes_and_a_cancel_that_come_fast_are_all_done(sandbox):
+    with of(sandbox, "lazy") as client:
+        order_id = client.place("IBM", "BUY", 1, "LMT", lmtPrice="100")
+        client.place("IBM", "BUY", 2, "LMT", lmtPrice="101", order_id=order_id)
+        client.wait_for("open_order", lambda m: "101" in m)
+        client.place("IBM", "BUY", 3, "LMT", lmtPrice="102", order_id=order_id)
+        client.place("IBM", "BUY", 4, "LMT", lmtPrice="103", order_id=order_id)
+        client.cancel(order_id)
+        client.wait_for_status(order_id, "Cancelled")
+        assert sandbox.admin.tws("lazy").orders()[-1]["status"] == "Cancelled"
 
 
 def test_day_order_ends_with_the_session(sandbox, client):

@@ -8,7 +8,7 @@ from brokers.sandbox.tws.requests import ContractSpec
 from brokers.sandbox.venue import Venue
 
 KNOWN = {"AAPL": 265598, "BAC": 10098, "IBM": 8314, "SPY": 756733}
-ORDER_TYPES = "ACTIVETIM,DAY,FOK,GTC,IOC,LMT,MKT,OPG,STP,STPLMT,TRAIL,WHATIF"
+ORDER_TYPES = "ACTIVETIM,DAY,FOK,GTC,IOC,LMT,LOC,MKT,MOC,OPG,STP,STPLMT,TRAIL,WHATIF"
 TIME_ZONE = "America/New_York"
 
 

@@ -87,7 +87,9 @@ class Gateway:
 
     def live(self) -> list[TwsOrder]:
         """The orders that are not done, untransmitted ones aside."""
-        return [o for o in self.orders.orders.values() if o.held != "transmit" and not self.is_done(o)]
+        for order in [o for o in self.orders.open.values() if self.is_done(o)]:
+            del self.orders.open[order.perm_id]
+        return [order for order in self.orders.open.values() if order.held != "transmit"]
 
     def show(self, order: TwsOrder, seen: Order | None = None) -> list[Message]:
         """The pair of messages with which TWS shows an order."""
@@ -173,6 +175,7 @@ class Gateway:
     def _on_trade(self, event: Event, order: TwsOrder) -> None:
         fill = self.fills.add(event.execution, order.perm_id)
         order.last_px = event.execution.px
+        self.orders.open[order.perm_id] = order  # a bust may have opened it again
         self.orders.keep(order)
         details = words.execution_details(words.NO_REQUEST, order, fill, self.account_id)
         state = self.show(order, event.order)

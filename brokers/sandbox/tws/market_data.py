@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -18,6 +19,7 @@ DELAYED_KINDS = (3, 4)
 BID_SIZE, BID, ASK, ASK_SIZE, LAST, LAST_SIZE, CLOSE = 0, 1, 2, 3, 4, 5, 9
 DELAYED_TICKS = {BID: 66, ASK: 67, LAST: 68, BID_SIZE: 69, ASK_SIZE: 70, LAST_SIZE: 71, CLOSE: 75}
 NOTHING = Decimal(-1)
+SAMPLE_S = 0.1
 
 
 @dataclass(slots=True)
@@ -37,6 +39,8 @@ class MarketData:
         self.gateway, self.tell = gateway, tell
         self.kind = LIVE
         self.subscriptions: dict[int, Subscription] = {}
+        self._waiting: dict[str, Quote] = {}
+        self._sampling = False
 
     def subscribe(self, request_id: int, spec: ContractSpec, *, snapshot: bool) -> None:
         """Send the ticks of a symbol from now on, or once. Raises Refusal."""
@@ -64,10 +68,21 @@ class MarketData:
             raise Refusal(code, text.format(request_id))
 
     def show(self, quote: Quote) -> None:
-        """Send what a quote changes to its subscriptions."""
+        """Send what a quote changes, at once or, when quotes come thick and fast, with the latest of the moment."""
+        if not any(subscription.symbol == quote.symbol for subscription in self.subscriptions.values()):
+            return
+        self._waiting[quote.symbol] = quote
+        if not self._sampling:
+            self._show_latest()
+
+    def _show_latest(self) -> None:
+        latest, self._waiting = self._waiting, {}
+        self._sampling = bool(latest)
+        if latest:
+            asyncio.get_running_loop().call_later(SAMPLE_S, self._show_latest)
         for subscription in self.subscriptions.values():
-            if subscription.symbol == quote.symbol:
-                self._send(subscription, quote)
+            if subscription.symbol in latest:
+                self._send(subscription, latest[subscription.symbol])
 
     def _permitted(self, request_id: int) -> bool:
         """Whether the data is delayed. Raises Refusal for none."""

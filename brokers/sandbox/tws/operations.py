@@ -138,9 +138,11 @@ def _bind_orders(connection: Connection, request: Request) -> None:
 
 def _completed_orders(connection: Connection, request: Request) -> None:
     gateway = connection.gateway
+    since = _since(gateway, "")
     for order in gateway.orders.orders.values():
         seen = gateway.seen(order)
-        if (seen is not None or order.ended == "Cancelled") and gateway.is_done(order):
+        was_taken = seen is not None or order.ended == "Cancelled"
+        if was_taken and gateway.is_done(order) and words.done_at(order, seen) >= since:
             connection.say(words.completed_order(order, seen, gateway.account_id))
     connection.end(102)
 

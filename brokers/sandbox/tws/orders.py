@@ -6,6 +6,7 @@ keeps its `tickets`, the client ids under which the venue has it, the latest las
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -89,13 +90,17 @@ class ClientIds:
 
 
 class OrderBook:
-    """The orders of one account, kept in the sandbox's storage."""
+    """The orders of one account, kept in the sandbox's storage; `open` has all that may not be done yet."""
 
     def __init__(self, account: str, store: Store):
         self.account, self.store = account, store
         self.orders: dict[int, TwsOrder] = {}
         self.by_ticket: dict[str, TwsOrder] = {}
+        self.open: dict[int, TwsOrder] = {}
         self._by_key: dict[tuple[int, int], TwsOrder] = {}
+        self._by_id: dict[int, list[TwsOrder]] = defaultdict(list)
+        self._by_parent: dict[tuple[int, int], list[TwsOrder]] = defaultdict(list)
+        self._last_perm_id = FIRST_PERM_ID + int(stable_id("perm", account)[:8], 16) % PERM_IDS
         self._clients: dict[int, ClientIds] = {}
         for order in sorted(_of(account, store.things(ORDERS, TwsOrder)), key=lambda o: o.perm_id):
             self._enter(order)
@@ -113,8 +118,7 @@ class OrderBook:
 
     def new_perm_id(self) -> int:
         """A permanent id: one sequence per account, from a start of its own."""
-        begin = FIRST_PERM_ID + int(stable_id("perm", self.account)[:8], 16) % PERM_IDS
-        return max(self.orders, default=begin) + 1
+        return self._last_perm_id + 1
 
     def add(self, order: TwsOrder) -> None:
         """Take in a new order."""
@@ -143,7 +147,7 @@ class OrderBook:
         """Give a manual order an id for client 0."""
         if not order.order_id:
             order.order_id = min((o.order_id for o in self.orders.values()), default=0) - 1
-            self._by_key[order.key] = order
+            self._name(order)
             self.keep(order)
 
     def find(self, client_id: int, order_id: int) -> TwsOrder | None:
@@ -152,19 +156,25 @@ class OrderBook:
 
     def of_id(self, order_id: int) -> list[TwsOrder]:
         """Every client's order with this id, the latest first."""
-        return [o for o in reversed(self.orders.values()) if order_id and o.order_id == order_id]
+        return self._by_id[order_id][::-1] if order_id in self._by_id else []
 
     def children(self, parent: TwsOrder) -> list[TwsOrder]:
         """The orders that wait for this one."""
-        wanted = (parent.client_id, parent.order_id)
-        return [o for o in self.orders.values() if o.parent_id and (o.client_id, o.parent_id) == wanted]
+        return list(self._by_parent[parent.key]) if parent.key in self._by_parent else []
 
     def _enter(self, order: TwsOrder) -> None:
-        self.orders[order.perm_id] = order
+        self.orders[order.perm_id] = self.open[order.perm_id] = order
+        self._last_perm_id = max(self._last_perm_id, order.perm_id)
         if order.order_id:
-            self._by_key[order.key] = order
+            self._name(order)
+        if order.parent_id:
+            self._by_parent[(order.client_id, order.parent_id)].append(order)
         for ticket in order.tickets:
             self.by_ticket[ticket] = order
+
+    def _name(self, order: TwsOrder) -> None:
+        self._by_key[order.key] = order
+        self._by_id[order.order_id].append(order)
 
 
 def _of(account: str, things: Iterable):

@@ -73,6 +73,8 @@ def in_tws_words(refused: Refused) -> Refusal:
         return rejected("The contract is not available for short sale.")
     if refused.reason == "not_replaceable":
         return Refusal(*(FILLED_ALREADY if about["status"] == "filled" else NOT_CHANGEABLE))
+    if refused.reason == "opening_is_over":
+        return rejected("At-the-opening orders are taken before the open only.")
     return rejected(refused.reason.replace("_", " ").upper())
 
 

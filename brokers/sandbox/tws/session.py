@@ -23,6 +23,7 @@ from brokers.sandbox.tws.words import Message
 log = logging.getLogger("sandbox.tws")
 GREETING_S = 10.0
 FLUSH_S = 5.0
+MOST_UNREAD = 200_000
 START_API = 71
 TOO_FAST = (100, "Max rate of messages per second has been exceeded:max={} rec={} (1)")
 
@@ -78,6 +79,9 @@ class Session:
         self._out.extend((due, frame(message)) for message in messages)
         self._empty.clear()
         self._news.set()
+        if len(self._out) > MOST_UNREAD:
+            log.warning("%s client %s reads too slowly", self.gateway.name, self.client_id)
+            self.close()
 
     def end(self, *message: Any) -> None:
         """Send the message that ends a list, unless a fault wants it lost."""

@@ -15,6 +15,8 @@ from tradingdesk.fix import OrdType, TimeInForce
 ORD_TYPES = {
     "MKT": OrdType.MARKET,
     "LMT": OrdType.LIMIT,
+    "MOC": OrdType.MARKET,
+    "LOC": OrdType.LIMIT,
     "STP": OrdType.STOP,
     "STP LMT": OrdType.STOP_LIMIT,
     "STPLMT": OrdType.STOP_LIMIT,
@@ -28,6 +30,7 @@ TIMES_IN_FORCE = {
     "FOK": TimeInForce.FOK,
     "OPG": TimeInForce.OPG,
 }
+AT_THE_CLOSE = ("MOC", "LOC")
 CENT, FINE = Decimal("0.01"), Decimal("0.0001")
 
 
@@ -99,7 +102,7 @@ def changes(order: TwsOrder) -> dict[str, Any]:
     trailing = kind is OrdType.TRAILING_STOP
     return {
         "ord_type": kind,
-        "time_in_force": TIMES_IN_FORCE[order.tif],
+        "time_in_force": TimeInForce.CLS if order.order_type in AT_THE_CLOSE else TIMES_IN_FORCE[order.tif],
         "order_qty": order.total_quantity,
         "price": order.lmt_price if limited else None,
         "stop_px": order.aux_price if stopped else None,

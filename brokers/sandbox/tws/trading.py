@@ -6,7 +6,7 @@ from dataclasses import fields as columns
 from decimal import Decimal
 from typing import Any
 
-from brokers.sandbox.book import Event, Refused
+from brokers.sandbox.book import REPLACE_REJECTED, Event, Refused
 from brokers.sandbox.tws import contracts, refusals, terms, words
 from brokers.sandbox.tws.gateway import Gateway
 from brokers.sandbox.tws.orders import TwsOrder
@@ -220,7 +220,7 @@ class Trading:
 
     def _follow(self, event: Event, order: TwsOrder) -> None:
         """Do what waited for the event: a change or a cancel, children, the others of its group."""
-        if event.kind == ExecType.NEW:
+        if event.kind in (ExecType.NEW, REPLACE_REJECTED):
             self._do_what_is_due(order)
         elif event.kind == ExecType.TRADE:
             self._reduce_group(order, event.execution.qty, filled=event.order.status is OrdStatus.FILLED)
@@ -235,13 +235,20 @@ class Trading:
     def _do_what_is_due(self, order: TwsOrder) -> None:
         change, cancel = order.change_due, order.cancel_due
         order.change_due = order.cancel_due = False
-        if cancel and not self.gateway.is_done(order):
+        status = self.gateway.status(order) if change or cancel else ""
+        if cancel and status in words.DONE:
+            self.gateway.refuse(order, refusals.cannot_cancel(order.order_id, status))
+        elif cancel:
             self.cancel_order(order, order.canceller)
-        elif change and self.gateway.seen(order).status in CHANGEABLE:
-            try:
-                self._replace(order)
-            except Refused as refused:
-                self.gateway.refuse(order, in_tws_words(refused))
+        elif change:
+            self._replace_late(order)
+
+    def _replace_late(self, order: TwsOrder) -> None:
+        """Make the change that had to wait; who asked for it has no other answer."""
+        try:
+            self._replace(order)
+        except Refused as refused:
+            self.gateway.refuse(order, in_tws_words(refused))
 
     def _end_child(self, child: TwsOrder) -> None:
         if child.held in ("parent", "transmit") and not child.ended:

@@ -86,12 +86,15 @@ def completed_order(order: TwsOrder, seen: Order | None, account_id: str) -> Mes
     """An order that is done. TWS says neither its id nor, but for a text, what became of its quantity."""
     status = status_of(order, seen)
     filled = seen.cum_qty if seen else ZERO
-    at = order.ended_at or (seen.updated_at if seen else order.created_at)
     said = f"Filled Size: {price(filled)}" if status == "Filled" else _ending(order, seen)
-    terms = _terms(order, seen, account_id) | {"total_quantity": order.total_quantity - filled}
-    return COMPLETED_ORDER.fields(
-        **terms, status=status, filled_quantity=filled, completed_time=zoned(at), completed_status=said
-    )
+    ending = {"completed_time": zoned(done_at(order, seen)), "completed_status": said, "status": status}
+    left = {"total_quantity": order.total_quantity - filled, "filled_quantity": filled}
+    return COMPLETED_ORDER.fields(**_terms(order, seen, account_id) | left | ending)
+
+
+def done_at(order: TwsOrder, seen: Order | None) -> datetime:
+    """When something last happened to an order."""
+    return order.ended_at or (seen.updated_at if seen else order.created_at)
 
 
 def execution_details(request_id: int, order: TwsOrder, fill: Fill, account_id: str) -> Message:
