@@ -15,7 +15,8 @@ from django.utils import timezone
 from brokers import market
 from brokers.gateway import Gateway, gateway_for
 from brokers.messages import BrokerError, ExecutionReport, TryLater
-from brokers.models import BrokerAccount, Instrument, Quote
+from brokers.models import BrokerAccount, Instrument, Listing, Quote
+from brokers.registry import adapter_class
 from orders import wakeups
 from orders.executions import apply_report
 from orders.external import CannotAdopt, adopt_external
@@ -33,6 +34,7 @@ FIGURES_EVERY = timedelta(seconds=5)
 QUOTES_EVERY = timedelta(seconds=3)
 INSTRUMENTS_EVERY = timedelta(hours=12)
 QUOTES_WANTED_FOR = timedelta(minutes=15)
+WATCHED_AT_MOST = 100  # an account at Interactive Brokers has 100 lines of market data, unless it buys more
 
 
 @dataclass(slots=True)
@@ -200,13 +202,24 @@ def _revalue(broker_name: str, symbol: str, quote: Quote) -> None:
 
 
 def wanted_symbols(account: BrokerAccount) -> set[str]:
-    """The desk's symbols whose prices matter at this account: held, working, or lately asked for."""
+    """The desk's symbols whose prices matter at this account: held, working, or lately asked for.
+
+    Where only the account's own connection can ask, intake cannot; what is listed there is watched all the time.
+    """
     since = timezone.now() - QUOTES_WANTED_FOR
     return {
+        *_watched_always(account),
         *Instrument.objects.filter(quotes_wanted_at__gte=since).values_list("symbol", flat=True),
         *Position.objects.filter(account=account, closed_at=None).values_list("symbol", flat=True),
         *Order.objects.open().filter(account=account).values_list("symbol", flat=True),
     }
+
+
+def _watched_always(account: BrokerAccount) -> Iterable[str]:
+    if adapter_class(account.adapter).capabilities.connectionless:
+        return ()
+    listed = Listing.objects.filter(account=account, tradable=True).order_by("pk")
+    return listed.values_list("instrument__symbol", flat=True)[:WATCHED_AT_MOST]
 
 
 def _ids_to_read(ours: Iterable[Order], seen: set[str]) -> list[str]:
