@@ -180,11 +180,11 @@ def _enqueue(order: Order, kind: RequestKind, mark: str, **values: Decimal) -> O
 
 
 def _current_client_order_id(order: Order) -> str:
-    """The id the broker knows the working order by: the last accepted replace's, else its own."""
-    replaced = order.requests.filter(
-        kind=RequestKind.REPLACE, state=RequestState.ACCEPTED, broker_order_id=order.broker_order_id
+    """The id the broker knows the working order by: the last accepted replace's, or the one it was sent under."""
+    taken = order.requests.exclude(kind=RequestKind.CANCEL).filter(
+        state=RequestState.ACCEPTED, broker_order_id=order.broker_order_id
     )
-    return replaced.order_by("-id").values_list("client_order_id", flat=True).first() or order.client_order_id
+    return taken.order_by("-id").values_list("client_order_id", flat=True).first() or order.client_order_id
 
 
 def _refuse_closed(order: Order) -> None:

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from brokers.models import BrokerAccount
-from orders import sending, sync, wakeups
+from orders import rerouting, sending, sync, wakeups
 from orders.changes import ticket_of
 from orders.intake import decide_and_store, known_market, with_prices
 from orders.models import Order, OrderRequest
@@ -42,6 +42,12 @@ def route_order(order_pk: int) -> None:
         order = Order.objects.select_for_update().get(pk=order_pk)
         if order.account_id is None and order.closed_as is None:
             decide_and_store(order, ticket, market, actor="system:router")
+
+
+@shared_task(name=wakeups.REROUTE_ORDER)
+def reroute_order(order_pk: int) -> None:
+    """Send an order that was never sent elsewhere, as its account is down."""
+    rerouting.reroute_order(order_pk)
 
 
 @shared_task(name=wakeups.SYNC_ACCOUNT)
@@ -82,6 +88,8 @@ def sweep() -> int:
     found = [wakeups.send_soon(request) for request in _not_about_to_be_sent(requests, now)]
     unrouted = Order.objects.in_flight().filter(account=None, created_at__lt=before).order_by("id")[:SWEEP_AT_MOST]
     found += [wakeups.route_soon(order) for order in unrouted]
+    stranded = rerouting.waiting_at_accounts_that_are_down(now).filter(queued_at__lt=before)
+    found += [wakeups.reroute_soon(pk) for pk in stranded.values_list("order_id", flat=True)[:SWEEP_AT_MOST]]
     return len(found)
 
 

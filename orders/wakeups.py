@@ -14,6 +14,7 @@ from tradingdesk.queues import DESK_QUEUE, broker_queue
 
 SEND_REQUEST = "orders.tasks.send_request"
 ROUTE_ORDER = "orders.tasks.route_order"
+REROUTE_ORDER = "orders.tasks.reroute_order"
 SYNC_ACCOUNT = "orders.tasks.sync_account"
 RECONCILE_ACCOUNT = "orders.tasks.reconcile_account"
 
@@ -36,6 +37,11 @@ def send_soon(request: OrderRequest, *, countdown: float = 0) -> None:
 def route_soon(order: Order) -> None:
     """Have a deferred order routed, after the commit at hand."""
     transaction.on_commit(partial(wake, ROUTE_ORDER, order.pk, queue=DESK_QUEUE))
+
+
+def reroute_soon(order_pk: int) -> None:
+    """Have an order that waits at an account that is down routed again."""
+    wake(REROUTE_ORDER, order_pk, queue=DESK_QUEUE, expires=10)
 
 
 def sync_soon(broker_name: str, *, countdown: float = 0, reads: tuple[str, ...] = MOVED) -> None:
