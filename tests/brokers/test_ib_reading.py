@@ -10,7 +10,7 @@ from brokers.messages import OutcomeUnknown
 from tradingdesk.fix import AssetClass, ExecType, OrdStatus, Side
 
 from . import tws_messages as tws
-from .ib_desk import ACCOUNT, PERM_ID, desk
+from .ib_desk import ACCOUNT, PERM_ID, desk, echo
 from .scripted_tws import wait_until
 
 FIRST, SECOND = "00025b46.63f8f39c.01.01", "00025b46.63f8f39c.01.02"
@@ -120,12 +120,16 @@ def test_executions_come_with_their_commissions_and_corrections():
             tws.executions_end(fields[2]),
         )])  # fmt: skip
         trade, correction = made.adapter.executions()
+        onward = made.adapter.executions(after_id=FIRST)
+        close = made.adapter.executions(after=datetime(2026, 4, 15, 19, 7, 30, tzinfo=UTC))
         after = made.adapter.executions(after=datetime(2026, 4, 16, tzinfo=UTC))
     assert (trade.exec_type, trade.exec_id, trade.last_qty, trade.commission) == (ExecType.TRADE, FIRST, 100, 1)
     assert (correction.exec_type, correction.exec_ref_id) == (ExecType.TRADE_CORRECT, FIRST)
     assert (correction.last_qty, correction.commission) == (90, None)
     assert (trade.side, trade.symbol, trade.broker_order_id) == (Side.BUY, "AAPL", "99")
-    assert after == []
+    assert [one.exec_id for one in onward] == [FIRST, SECOND]
+    assert [one.exec_id for one in close] == [FIRST, SECOND]
+    assert [one.exec_id for one in after] == [SECOND]
 
 
 def test_live_execution_waits_for_its_commission():
@@ -295,6 +299,7 @@ def test_delayed_quotes_are_of_a_quarter_of_an_hour_ago():
 
 def test_filled_before_its_execution_is_no_trade():
     with desk() as made:
+        made.tws.on(tws.PLACE_ORDER, lambda line, fields: echo(line, fields, "Submitted"))
         made.submit()
         made.tws.say(tws.order_status(7, "Filled", perm_id=PERM_ID + 7, filled=10, avg_px="13.2"))
         filled = made.wait_for(ExecType.ORDER_STATUS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from brokers.adapter import BrokerAdapter, Capabilities, Listener
@@ -106,7 +107,8 @@ class Adapter(BrokerAdapter):
 
     def executions(self, *, after: datetime | None = None, after_id: str = "") -> list[ExecutionReport]:
         """Trades, corrections and busts of the broker's day; IB has none of earlier days, whatever is asked."""
-        return self._call(lambda session: reading.executions(session, self._tracker, after))
+        read = partial(reading.executions, tracker=self._tracker, after=after, after_id=after_id)
+        return self._call(read)
 
     def positions(self) -> list[PositionState]:
         return self._call(self._positions)

@@ -28,8 +28,8 @@ REFUSALS = frozenset(
         134, 136, 137, 140, 144, 145, 146, 147, 148, 152, 153, 163, 168, NO_SECURITY, REJECTED, 203, 320, 321, 322,
         325, 328, 329, 355, 358, 361, 362, 363, 364, 365, 379, 380, 381, 382, 383, 385, 387, 388, 389, 390, 391, 392,
         394, 400, 401, 403, 405, 406, 407, 408, 409, 411, 416, 417, 421, 434, 435, 436, 437, 439, 440, 441, 442, 443,
-        445, 446, 461, 478, 480, 481, 10003, 10005, 10006, 10007, 10008, 10013, 10014, 10020, 10043, 10052, 10255,
-        10268, 10284, 10289, 10293, 10294, 10311, 10313, 10329,
+        445, 446, 461, 478, 480, 481, 10003, 10005, 10006, 10007, 10008, 10013, 10014, 10020, 10043, 10052,
+        10243, 10244, 10255, 10268, 10284, 10289, 10293, 10294, 10311, 10313, 10329,
     }
 )  # fmt: skip
 NOT_NOW = frozenset({RATE_EXCEEDED, DUPLICATE_ORDER_ID})
@@ -43,9 +43,9 @@ NO_MARKET_DATA = frozenset({NO_SECURITY, 300, 310, 320, 321, 322, 354, 420, 1008
 DELAYED_INSTEAD = 10167
 
 
-def refusal(code: int, text: str, *, raw: object = None) -> OrderRefused:
-    """Build the error for a refusal; a refusal for now only is one to try again."""
-    kind = TryLater if code in NOT_NOW else OrderRefused
+def refusal(code: int, text: str, *, is_new: bool = True, raw: object = None) -> OrderRefused:
+    """Build the error for a refusal; one for now only is to be tried again, a new order under a new id."""
+    kind = TryLater if code == RATE_EXCEEDED or (is_new and code in NOT_NOW) else OrderRefused
     return kind(f"{code}: {text}", code=str(code), raw=raw)
 
 

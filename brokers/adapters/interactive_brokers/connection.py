@@ -27,7 +27,7 @@ from .ids import OrderIds
 from .quotes import QuoteBook
 from .session import Refused, Session
 from .tracker import OrderTracker
-from .wire import Notice, OpenOrder, OrderStatus
+from .wire import Lost, Notice, OpenOrder, OrderStatus
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +196,7 @@ class Connection:
         session.close()
         self._session = None
         self.ids.forget_issued()
+        self.ears.say_to_all(Lost(self._why))
         self.tracker.trades.flush()
         self._attempted.set()
         if self._why != self._told_why and not self._closed:

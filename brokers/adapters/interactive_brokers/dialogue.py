@@ -10,7 +10,7 @@ from brokers.messages import OrderRefused, OutcomeUnknown
 
 from . import codes, orders, parsing
 from .tracker import KnownOrder
-from .wire import Notice, OpenOrder
+from .wire import Lost, Notice, OpenOrder
 
 # What an order was told as is confirmed, or explained, by a message that follows at once.
 GRACE = 1.0
@@ -30,12 +30,15 @@ class Patience:
         self._until = min(self._until, self._loop.time() + seconds)
 
     async def messages(self, heard: asyncio.Queue) -> AsyncIterator[Any]:
-        """Give what is heard until patience ends."""
+        """Give what is heard until patience ends, or the connection does."""
         while (left := self._until - self._loop.time()) > 0:
             try:
-                yield await asyncio.wait_for(heard.get(), left)
+                message = await asyncio.wait_for(heard.get(), left)
             except TimeoutError:
                 return
+            if isinstance(message, Lost):
+                return
+            yield message
 
 
 async def first_answer(heard: asyncio.Queue, own: Callable[[], KnownOrder | None], seconds: float) -> KnownOrder:
@@ -49,7 +52,8 @@ async def first_answer(heard: asyncio.Queue, own: Callable[[], KnownOrder | None
     async for message in patience.messages(heard):
         known = own()
         if isinstance(message, Notice):
-            if message.code in codes.REFUSALS or (message.code == codes.CANCELLED and known is None):
+            refuses = message.code in codes.REFUSALS or message.code == codes.RATE_EXCEEDED
+            if refuses or (message.code == codes.CANCELLED and known is None):
                 raise codes.refusal(message.code, message.text, raw=message.fields)
             said.append(f"{message.code}: {message.text}")
         elif known is not None:
@@ -73,8 +77,8 @@ async def cancel_answer(heard: asyncio.Queue, known: KnownOrder, seconds: float)
         if isinstance(message, Notice):
             if message.code == codes.CANCELLED or "state: PendingCancel" in message.text:
                 return
-            if message.code in codes.CANCEL_REFUSALS | codes.REFUSALS:
-                raise OrderRefused(f"{message.code}: {message.text}", code=str(message.code), raw=message.fields)
+            if message.code in codes.CANCEL_REFUSALS | codes.REFUSALS | {codes.RATE_EXCEEDED}:
+                raise codes.refusal(message.code, message.text, is_new=False, raw=message.fields)
             said.append(f"{message.code}: {message.text}")
         elif known.word in ENDS:
             return
@@ -93,8 +97,8 @@ async def replace_answer(heard: asyncio.Queue, known: KnownOrder, wanted: Any, s
     patience, said, shown = Patience(seconds), [], False
     async for message in patience.messages(heard):
         if isinstance(message, Notice):
-            if message.code in codes.REFUSALS | codes.DOUBTS:
-                raise codes.refusal(message.code, message.text, raw=message.fields)
+            if message.code in codes.REFUSALS | codes.DOUBTS | {codes.RATE_EXCEEDED}:
+                raise codes.refusal(message.code, message.text, is_new=False, raw=message.fields)
             said.append(f"{message.code}: {message.text}")
             continue
         if isinstance(message, OpenOrder):

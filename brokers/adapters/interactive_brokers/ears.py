@@ -34,3 +34,8 @@ class Ears:
         """Pass a message on."""
         for heard in self._open.get(order_id, ()):
             heard.put_nowait(message)
+
+    def say_to_all(self, message: Any) -> None:
+        """Pass on what concerns whoever waits."""
+        for order_id in list(self._open):
+            self.say(order_id, message)

@@ -25,16 +25,17 @@ def sessions(text: str, zone: str) -> list[tuple[datetime, datetime]]:
 def clock_state(now: datetime, text: str, zone: str) -> ClockState:
     """Tell whether a session is on, and when the next opens and closes.
 
+    Where the present session is the last known, `next_open` is its end: no session opens before that.
+
     Raises:
         ValueError: the hours do not reach that far.
     """
-    known = sessions(text, zone)
-    opens = [start for start, _ in known if start > now]
-    closes = [end for _, end in known if end > now]
-    if not opens or not closes:
+    ahead = [(start, end) for start, end in sessions(text, zone) if end > now]
+    if not ahead:
         raise ValueError(f"the trading hours end before the next session: {text!r}")
-    is_open = any(start <= now < end for start, end in known)
-    return ClockState(timestamp=now, is_open=is_open, next_open=opens[0], next_close=closes[0])
+    next_close = ahead[0][1]
+    next_open = next((start for start, _ in ahead if start > now), next_close)
+    return ClockState(timestamp=now, is_open=ahead[0][0] <= now, next_open=next_open, next_close=next_close)
 
 
 def _at(text: str, zone: str) -> datetime:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from brokers.messages import ExecutionReport, OutcomeUnknown
+from tradingdesk.fix import ExecType
 
 from .parsing import completed_report, from_executions
 from .session import Session
 from .tracker import OrderTracker
 
+OVERLAP = timedelta(minutes=2)
 Matches = Callable[[ExecutionReport], bool]
 
 
@@ -19,10 +21,17 @@ async def open_orders(session: Session, tracker: OrderTracker) -> list[Execution
     return [known.report() for known in tracker.as_they_stand(await session.open_orders())]
 
 
-async def executions(session: Session, tracker: OrderTracker, after: datetime | None = None) -> list[ExecutionReport]:
-    """The account's executions of the broker's day, oldest first, from `after` on."""
+async def executions(
+    session: Session, tracker: OrderTracker, *, after: datetime | None = None, after_id: str = ""
+) -> list[ExecutionReport]:
+    """The account's executions of the broker's day, oldest first, from well before `after` or that execution on.
+
+    IB's times are of its own clock and cut to the second. What changes an execution may bear that one's time.
+    """
     found = tracker.trades.read(await session.executions())
-    return [report for report in found if after is None or report.transact_time >= after]
+    when = after or next((one.transact_time for one in found if one.exec_id == after_id), None)
+    since = when and when - OVERLAP
+    return [one for one in found if not since or one.exec_type != ExecType.TRADE or one.transact_time >= since]
 
 
 async def find_order(session: Session, tracker: OrderTracker, client_order_id: str) -> ExecutionReport | None:

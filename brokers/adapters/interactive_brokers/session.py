@@ -326,14 +326,15 @@ class Session:
     async def _ask_named(self, name: str, send: Callable[[], None]) -> list[Any]:
         """Ask a question that has no number: one at a time, and a late end is not taken for the next one's.
 
-        A second answer that stays out costs the connection: its ends cannot be told apart any more.
+        A second answer in a row that stays out costs the connection: the ends cannot be told apart any more.
         """
         async with self._turns[name]:
+            is_in_doubt = self._overdue[name] > 0
             try:
                 return await self._ask(name, send)
             except (TimeoutError, OutcomeUnknown, asyncio.CancelledError) as failure:
                 self._overdue[name] += 1
-                if self._overdue[name] > 1:
+                if is_in_doubt:
                     self.lose(f"TWS does not answer when asked for {name}")
                 if isinstance(failure, TimeoutError):
                     raise self._no_answer(name) from None

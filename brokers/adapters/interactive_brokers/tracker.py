@@ -21,7 +21,7 @@ from .recent import Recent
 from .trades import TradeBook
 from .wire import Commission, Notice, OpenOrder, OrderStatus, Trade
 
-ORDERS_KEPT = 50_000
+ORDERS_KEPT, IDS_KEPT = 10_000, 100_000
 # "Inactive" is explained by a rejection that comes within moments, or not at all.
 INACTIVE_GRACE = 1.0
 
@@ -118,8 +118,8 @@ class OrderTracker:
         self._settings, self._tell, self._read_again = settings, tell, read_again
         self._later, self._awaited = later, awaited
         self._orders: Recent[int, KnownOrder] = Recent(ORDERS_KEPT)
-        self._perm_ids: Recent[tuple[int, int], int] = Recent(ORDERS_KEPT)
-        self._sent: Recent[int, str] = Recent(ORDERS_KEPT)
+        self._perm_ids: Recent[tuple[int, int], int] = Recent(IDS_KEPT)
+        self._sent: Recent[int, str] = Recent(IDS_KEPT)
         self.trades = TradeBook(settings, tell=tell, later=later, order_of=self._orders.get)
 
     def sent(self, order_id: int, client_order_id: str) -> None:

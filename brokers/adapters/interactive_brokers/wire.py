@@ -79,3 +79,10 @@ class Notice:
     reasons: str
     fields: Fields
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Not a message: the connection on which an answer could have come is gone."""
+
+    reason: str

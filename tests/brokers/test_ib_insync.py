@@ -1,0 +1,43 @@
+"""ib_insync in ib_async's stead: in an environment of its own, as the two overwrite each other's event package."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PINS = ROOT / "requirements" / "ib_insync.txt"
+
+
+@pytest.fixture(scope="module")
+def libraries(request) -> Path:
+    """A folder with ib_insync and what belongs to it, made once and kept in the cache."""
+    folder = request.config.cache.mkdir("ib_insync") / PINS.read_text().partition("ib_insync==")[2].split()[0]
+    if not (folder / "ib_insync").exists():
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "-r", str(PINS), "--target", str(folder)]
+        made = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        if made.returncode:
+            pytest.skip(f"ib_insync cannot be installed here: {made.stderr.strip().splitlines()[-1:]}")
+    return folder
+
+
+@pytest.mark.slow
+def test_adapter_lives_through_an_order_with_ib_insync(libraries):
+    """ib_async is hidden: its place in the path is behind a module that is not there."""
+    hide = "import sys; sys.modules['ib_async'] = None; "
+    run = "import runpy; runpy.run_module('tests.brokers.ib_insync_script', run_name='__main__')"
+    path = os.pathsep.join([str(libraries), str(ROOT), sysconfig.get_path("purelib")])
+    result = subprocess.run(
+        [sys.executable, "-c", hide + run],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["library"] == "ib_insync"
+    assert found["told"] == ["new", "trade", "canceled"]
+    assert found["trade"] == ["4", "13.2", "0.35"]
+    assert (found["price"], found["missing"]) == ("14.5", None)
