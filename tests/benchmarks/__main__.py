@@ -1,0 +1,58 @@
+"""`make bench`: measure, say it, and write `bench-results.json` (CONTRIBUTING says what the names mean)."""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from tests import environment
+from tests.benchmarks.deployment import Deployment, deployed
+from tests.benchmarks.order_path import OrderPath, Sizes
+from tests.benchmarks.results import Result, table, write
+
+FULL = Sizes(rounds=3, one=60, eight=300, burst=800, warm_up=600)
+QUICK = Sizes(rounds=1, one=5, eight=16, burst=48, warm_up=8)
+BOOKINGS = {FULL: 400, QUICK: 20}
+STAGE_SECONDS = 600
+
+
+def main() -> None:
+    """Run every benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few orders: shows that it runs, not how fast the desk is")
+    parser.add_argument("--output", type=Path, default=environment.ROOT / "bench-results.json")
+    arguments = parser.parse_args()
+    sizes = QUICK if arguments.quick else FULL
+    with tempfile.TemporaryDirectory(prefix="desk-bench-") as folder, deployed(Path(folder)) as desk:
+        booked = _executions_booked(desk, sizes)
+        path = OrderPath(desk, sizes)
+        path.run()
+    results = {**_order_path(path), "executions_booked": booked}
+    write(results, arguments.output)
+    print(table(results))
+    print(_where_the_time_goes(path.cpu_ms))
+
+
+def _executions_booked(desk: Deployment, sizes: Sizes) -> Result:
+    count = BOOKINGS[sizes]
+    code = f"from tests.benchmarks.booking import main; main({count}, {sizes.rounds}, {desk.spare_url!r})"
+    said = environment.manage("shell", "--verbosity=0", "-c", code, env=desk.spare_env, timeout=STAGE_SECONDS)
+    rounds = json.loads(said.rpartition("booked:")[2])
+    return Result.of("1/s", rounds, count * sizes.rounds)
+
+
+def _order_path(path: OrderPath) -> dict[str, Result]:
+    sizes = path.sizes
+    units = {"order_path_1": ("ms", sizes.one), "order_path_8": ("ms", sizes.eight)}
+    units |= dict.fromkeys(("orders_accepted_32", "orders_acknowledged_32"), ("1/s", sizes.burst))
+    return {name: Result.of(unit, path.rounds[name], n * sizes.rounds) for name, (unit, n) in units.items()}
+
+
+def _where_the_time_goes(cpu_ms: dict[str, float]) -> str:
+    parts = [f"{role} {ms:.1f}" for role, ms in sorted(cpu_ms.items(), key=lambda one: -one[1]) if ms >= 0.05]
+    total = f"{sum(cpu_ms.values()):.1f} ms of processor time, from HTTP to the fill"
+    return f"\nAn order of the last burst took {total}: {', '.join(parts)}"
+
+
+if __name__ == "__main__":
+    main()
