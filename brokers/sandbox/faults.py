@@ -5,7 +5,7 @@ A fault's `action` is done `before` or `after` the request took effect:
 - `drop`: close the connection without an answer.
 - `delay`: wait `seconds`, then go on.
 - `error`: answer with `status` (429, 500, 504, …) and, unless given, the body that the venue would send; at a
-  TWS, `status` is the error's code and `body` its text.
+  TWS, `status` is the error's code and `body` its text; there, 5xx breaks the connection, and 429 is its code 100.
 - `duplicate`: list every activity twice (operation `activities`); at a TWS, answer twice.
 - `no_end`: leave out the message that ends a list (at a TWS only).
 - `disconnect`: close all connections of the account, this one included.

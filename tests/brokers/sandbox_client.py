@@ -224,6 +224,11 @@ class TwsAdmin:
         """All orders as TWS has them, oldest first: perm_id, client_id, order_id, order_ref, status, filled…"""
         return self.admin._get(f"{self.path}/orders")
 
+    def record(self) -> dict[str, Any]:
+        """What `SandboxAdmin.record` gives, as TWS has it: an order's id is its permanent id, its client id its
+        reference, and a changed order is one order; `venue_order_id` is what `act` and `fill` of the sandbox take."""
+        return self.admin._get(f"{self.path}/record")
+
     def order(self, order_ref: str) -> dict[str, Any]:
         """The first order with this reference."""
         return next(order for order in self.orders() if order["order_ref"] == order_ref)

@@ -197,6 +197,47 @@ def test_order_events_wait_while_ib_is_lost_and_come_when_it_is_found(sandbox, p
         client.wait_for_status(second, "Filled")
 
 
+def test_data_that_is_lost_has_to_be_asked_for_again(sandbox, port):
+    with TwsClient(port, 58) as client:
+        client.send(*market_data(1, "IBM"))
+        client.wait_for("tick_price", lambda m: m[3] == "9")
+        sandbox.admin.tws().connectivity(2110)
+        client.wait_for_error(2110)
+        sandbox.admin.tws().connectivity(1101)
+        client.wait_for_error(1101)
+        sandbox.admin.push_quote("IBM", "181.00", "182.00")
+        client.send(*market_data(2, "IBM"))
+        assert client.wait_for("tick_price")[2] == "2"
+
+
+@pytest.mark.parametrize("status", [500, 504])
+def test_failure_of_another_brokers_kind_breaks_the_connection(sandbox, port, status):
+    sandbox.admin.fault("error", operation="new_order", when="before", status=status)
+    with TwsClient(port, 59) as client:
+        client.place("IBM", "BUY", 1, orderRef=f"failure-{status}")
+        assert client.is_ended()
+    assert not [o for o in sandbox.admin.tws().orders() if o["order_ref"] == f"failure-{status}"]
+
+
+def test_too_many_requests_are_refused_in_tws_words(sandbox, port):
+    sandbox.admin.fault("error", operation="new_order", when="before", status=429)
+    with TwsClient(port, 60) as client:
+        order_id = client.place("IBM", "BUY", 1)
+        assert client.wait_for_error(100)[2] == str(order_id)
+        client.sync()
+        assert client.told(order_id) == ["error 100"]
+
+
+def test_request_that_arrives_twice_is_a_change_that_changes_nothing(sandbox, port):
+    sandbox.admin.fault("echo", operation="new_order", client_order_id="twice")
+    with TwsClient(port, 61) as client:
+        order_id = client.place("IBM", "BUY", 1, "LMT", lmtPrice="100", orderRef="twice")
+        client.wait_for_status(order_id, "Submitted")
+        assert [o["status"] for o in sandbox.admin.tws().orders() if o["order_ref"] == "twice"] == ["Submitted"]
+        client.cancel(order_id)
+        client.wait_for_status(order_id, "Cancelled")
+
+
 def test_reset_breaks_all_connections_and_refuses_new_ones_until_it_is_over(sandbox, port):
     tws = sandbox.admin.tws()
     with TwsClient(port, 51) as client:

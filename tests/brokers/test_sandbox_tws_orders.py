@@ -224,6 +224,8 @@ def test_cancel_that_loses_the_race_is_refused_and_the_order_is_filled(sandbox):
         client.wait_for_status(order_id, "Submitted")
         client.cancel(order_id)
         client.wait_for_status(order_id, "PendingCancel")
+        client.cancel(order_id)
+        client.wait_for_error(161)
         tws = sandbox.admin.tws("slow")
         tws.fill(tws.orders()[-1]["perm_id"], 1, "99")
         client.wait_for_status(order_id, "Filled")
@@ -358,9 +360,16 @@ def test_correction_has_its_trades_id_but_for_the_revision(sandbox, client):
     assert first[14].rpartition(".")[0] == second[14].rpartition(".")[0]
     assert (first[14][-3:], second[14][-3:]) == (".01", ".02")
     assert (second[20], second[25]) == ("181", "181")
+    trade = next(t for t in sandbox.admin.tws().record()["trades"] if t["client_order_id"] == reference)
+    assert (trade["exec_id"], trade["qty"], trade["px"]) == (second[14], "10", "181")
     sandbox.admin.bust(exec_id)
     third = client.wait_for("execution")
     assert (third[14][-3:], third[19]) == (".03", "0")
+    record = sandbox.admin.tws().record()
+    assert not [t for t in record["trades"] if t["client_order_id"] == reference]
+    again = next(o for o in record["orders"] if o["client_order_id"] == reference)
+    assert (again["id"], again["status"], again["filled_qty"]) == (third[21], "new", "0")
+    client.cancel(order_id)
 
 
 def test_partial_fills_accumulate_fees_up_to_the_share_of_their_value(sandbox, client):

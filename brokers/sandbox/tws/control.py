@@ -8,7 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
+from brokers.sandbox.alpaca.words import optional, order_words
 from brokers.sandbox.tws import terms, words
+from brokers.sandbox.tws.fills import Fill
 from brokers.sandbox.tws.framing import text
 from brokers.sandbox.tws.gateway import Gateway
 from brokers.sandbox.tws.orders import TwsOrder
@@ -32,6 +34,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/tws/{account}/open", reopen),
         web.get("/tws/{account}/clients", clients),
         web.get("/tws/{account}/orders", orders),
+        web.get("/tws/{account}/record", record),
         web.post("/tws/{account}/orders", place),
         web.post("/tws/{account}/orders/{perm_id}/cancel", cancel),
         web.post("/tws/{account}/orders/{perm_id}/change", change),
@@ -98,6 +101,25 @@ async def orders(request: web.Request) -> web.Response:
     """TWS's orders, oldest first."""
     gateway = _server(request).gateway
     return web.json_response([_order_words(gateway, order) for order in gateway.orders.orders.values()])
+
+
+async def record(request: web.Request) -> web.Response:
+    """All that TWS knows of the account, in the words of the record of an account at Alpaca.
+
+    An order's `id` is its permanent id and its `client_order_id` its reference; a changed order is one order.
+    """
+    gateway = _server(request).gateway
+    account = gateway.venue.engine.accounts[gateway.name]
+    return web.json_response(
+        {
+            "orders": [_record_words(gateway, order) for order in gateway.orders.orders.values()],
+            "executions": [_fill_words(gateway, fill) for fill in gateway.fills.all],
+            "trades": [_fill_words(gateway, fill) for fill in gateway.fills.standing()],
+            "positions": {symbol: str(holding.qty) for symbol, holding in account.holdings.items()},
+            "cash": str(account.cash),
+            "buying_power": str(account.buying_power(gateway.venue.engine.mark)),
+        }
+    )
 
 
 async def place(request: web.Request) -> web.Response:
@@ -181,4 +203,33 @@ def _order_words(gateway: Gateway, order: TwsOrder) -> dict[str, Any]:
         "filled": text(seen.cum_qty) if seen else "0",
         "venue_order_ids": [gateway.venue.engine.by_client_id[(gateway.name, t)].order_id for t in order.tickets],
         "venue_order_id": seen.order_id if seen else None,
+    }
+
+
+def _record_words(gateway: Gateway, order: TwsOrder) -> dict[str, Any]:
+    seen = gateway.seen(order)
+    if seen is not None:
+        said = order_words(seen)
+    else:
+        said = {"status": "canceled" if order.ended == "Cancelled" else "rejected" if order.ended else "held"}
+        said |= {"filled_qty": "0", "filled_avg_price": None, "symbol": order.symbol, "side": order.side.value}
+        said |= {"limit_price": optional(order.lmt_price), "stop_price": None, "qty": text(order.total_quantity)}
+    names = {"id": str(order.perm_id), "client_order_id": order.order_ref, "replaces": None, "replaced_by": None}
+    ids = {"api_client_id": order.client_id, "api_order_id": order.order_id}
+    return said | names | ids | {"venue_order_id": seen.order_id if seen else None}
+
+
+def _fill_words(gateway: Gateway, fill: Fill) -> dict[str, Any]:
+    execution, order = fill.execution, gateway.orders.orders[fill.perm_id]
+    return {
+        "exec_id": fill.exec_id,
+        "venue_exec_id": execution.exec_id,
+        "exec_type": execution.exec_type.value,
+        "order_id": str(order.perm_id),
+        "client_order_id": order.order_ref,
+        "symbol": order.symbol,
+        "side": execution.side.value,
+        "qty": text(execution.qty),
+        "px": text(execution.px),
+        "fee": text(fill.fee),
     }

@@ -47,6 +47,11 @@ class Fills:
         self.all.append(Fill(execution, f"{trade.stem}.{trade.revision:02d}", perm_id, average, trade.fee))
         return self.all[-1]
 
+    def standing(self) -> list[Fill]:
+        """The trades as they stand: the latest revision of each, busts gone."""
+        latest = {fill.exec_id.rpartition(".")[0]: fill for fill in self.all}
+        return [fill for fill in latest.values() if fill.execution.exec_type is not ExecType.TRADE_CANCEL]
+
 
 def _stem(exec_id: str) -> str:
     digits = exec_id.replace("-", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from brokers.sandbox.accounts import TwsProfile
 from brokers.sandbox.book import Refused
 from brokers.sandbox.tws.words import price
 
@@ -76,6 +77,19 @@ def in_tws_words(refused: Refused) -> Refusal:
     if refused.reason == "opening_is_over":
         return rejected("At-the-opening orders are taken before the open only.")
     return rejected(refused.reason.replace("_", " ").upper())
+
+
+def too_fast(most: int, found: int) -> Refusal:
+    """More messages in a second than TWS takes."""
+    return Refusal(100, f"Max rate of messages per second has been exceeded:max={most} rec={found} (1)")
+
+
+def ordered(status: int, text: str | None, tws: TwsProfile) -> Refusal:
+    """The error that a test wants: a code of TWS's, or HTTP's 429 for too many requests."""
+    if status == 429:
+        return too_fast(tws.max_messages_per_s, tws.max_messages_per_s + 1)
+    known = MARKET_DATA | CONNECTIVITY
+    return Refusal(status, text if text is not None else known.get(status, "ordered error"))
 
 
 def cannot_cancel(order_id: int, status: str) -> Refusal:

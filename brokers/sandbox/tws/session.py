@@ -25,7 +25,7 @@ GREETING_S = 10.0
 FLUSH_S = 5.0
 MOST_UNREAD = 200_000
 START_API = 71
-TOO_FAST = (100, "Max rate of messages per second has been exceeded:max={} rec={} (1)")
+HTTP_FAILURES = range(500, 600)
 
 
 class Session:
@@ -206,10 +206,10 @@ class Session:
             return False
         if fault.action == "delay":
             await asyncio.sleep(fault.seconds)
+        if fault.action == "error" and fault.status in HTTP_FAILURES:
+            return False
         if fault.action == "error":
-            known = refusals.MARKET_DATA | refusals.CONNECTIVITY
-            text = fault.body if fault.body is not None else known.get(fault.status, "ordered error")
-            self.refuse(request.request_id, Refusal(fault.status, text))
+            self.refuse(request.request_id, refusals.ordered(fault.status, fault.body, self.gateway.tws))
         return True
 
     def _handle_under(self, fault: Fault | None, operation: Operation, request: Request) -> None:
@@ -237,8 +237,7 @@ class Session:
         while self._arrivals[0] < now - 1:
             self._arrivals.popleft()
         if len(self._arrivals) > most:
-            code, text = TOO_FAST
-            self.refuse(words.NO_REQUEST, Refusal(code, text.format(most, len(self._arrivals))))
+            self.refuse(words.NO_REQUEST, refusals.too_fast(most, len(self._arrivals)))
         if len(self._arrivals) > 3 * most:
             await asyncio.wait_for(self._empty.wait(), FLUSH_S)
             raise ConnectionAbortedError
