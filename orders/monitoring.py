@@ -7,7 +7,7 @@ from django.db.models import Count, Min
 from django.utils import timezone
 from prometheus_client.core import Metric
 
-from orders.models import Order, OrderRequest
+from orders.models import Order, OrderRequest, ReconciliationBreak
 from tradingdesk.health import Check, gauge
 
 # The sweeper looks every few seconds for what no worker took; what has waited this long is stuck.
@@ -22,7 +22,7 @@ def requests_flow() -> Check:
 
 
 def gauges() -> Iterator[Metric]:
-    """Open orders, orders in doubt, the outbox, and what came in during the last minute."""
+    """Open orders, orders in doubt, the outbox, breaks, and what came in during the last minute."""
     open_orders = Order.objects.open().order_by("status").values_list("status").annotate(Count("id"))
     yield gauge("desk_orders_open", "Open orders by status", ["status"], open_orders)
     recent = Order.objects.filter(created_at__gt=timezone.now() - RECENTLY)
@@ -36,6 +36,9 @@ def gauges() -> Iterator[Metric]:
     yield gauge(
         "desk_requests_unanswered", "Requests that no broker has answered", labels, waiting.annotate(Count("id"))
     )
+    broken = ReconciliationBreak.objects.filter(state="open").order_by("account", "kind").values_list("account", "kind")
+    labels = ["broker_name", "kind"]
+    yield gauge("desk_reconciliation_breaks_open", "Breaks that wait", labels, broken.annotate(Count("id")))
     yield gauge(
         "desk_requests_lag_seconds", "Age of the oldest request or order that no worker took", [], [(_lag_seconds(),)]
     )

@@ -52,7 +52,7 @@ class DeskListener:
         """See `brokers.adapter.Listener`."""
         log.info("%s: the stream is open", self.account.broker_name)
         wakeups.sync_soon(self.account.broker_name)
-        wakeups.reconcile_soon(self.account.broker_name)
+        wakeups.reconcile_soon(self.account.broker_name, countdown=wakeups.RECONCILE_AFTER_CONNECT)
 
     def on_disconnected(self, reason: str) -> None:
         """See `brokers.adapter.Listener`."""

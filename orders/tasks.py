@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 SWEEP_AFTER = timedelta(seconds=2)
 SWEEP_BUSY_AFTER = timedelta(seconds=10)
 SWEEP_AT_MOST = 500
+# Shorter than the wait after a connect: however often a stream flaps, a comparison begins after its last connect.
+RECONCILE_AT_MOST_EVERY = timedelta(seconds=wakeups.RECONCILE_AFTER_CONNECT - 1)
 
 
 @shared_task(name=wakeups.SEND_REQUEST)
@@ -65,8 +67,9 @@ def dispatch_syncs() -> None:
 
 @shared_task(name=wakeups.RECONCILE_ACCOUNT)
 def reconcile_account(broker_name: str) -> None:
-    """Compare the desk with one account's broker."""
-    reconcile.reconcile_account(broker_name)
+    """Compare the desk with one account's broker, unless that has just been done."""
+    if not reconcile.was_compared_since(broker_name, timezone.now() - RECONCILE_AT_MOST_EVERY):
+        reconcile.reconcile_account(broker_name)
 
 
 @shared_task(name="orders.tasks.dispatch_reconciliations")

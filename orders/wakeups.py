@@ -19,6 +19,7 @@ SYNC_ACCOUNT = "orders.tasks.sync_account"
 RECONCILE_ACCOUNT = "orders.tasks.reconcile_account"
 
 SYNC_SLOT = 0.2
+RECONCILE_AFTER_CONNECT = 5.0
 
 TRADED = ("executions",)
 MOVED = ("executions", "orders")
@@ -66,7 +67,7 @@ def sync_due(broker_name: str) -> None:
 
 
 def reconcile_soon(broker_name: str, *, countdown: float = 0) -> None:
-    """Have an account compared with its broker: after every connect, and when something was found once."""
+    """Have an account compared with its broker: now and then, after a connect, and when something was found once."""
     queue = broker_queue(broker_name)
     wake(RECONCILE_ACCOUNT, broker_name, queue=queue, countdown=countdown, expires=countdown + 60)
 

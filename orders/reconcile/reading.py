@@ -118,7 +118,7 @@ def _unlisted_fills(
     theirs = {report.exec_id for report in listed} | {(r.broker_order_id, r.cum_qty) for r in listed if r.cum_qty}
     recent = Execution.objects.filter(account=account, transact_time__gte=since, received_at__lt=reading.started_at)
     ours = list(recent.exclude(order__source=Order.Source.ADJUSTMENT).defer("raw", "text"))
-    known = {fill.exec_id for fill in ours} | {(fill.broker_order_id, fill.cum_qty) for fill in ours}
+    known = {fill.exec_id for fill in ours} | {(f.broker_order_id, f.cum_qty) for f in ours if f.cum_qty}
     for report in listed:
         if report.exec_id not in known and (report.broker_order_id, report.cum_qty) not in known:
             reading.fills_repaired += sync.apply_any(account, gateway, report)

@@ -1,6 +1,6 @@
 """One comparison of the desk with an account's broker, from reading to breaks."""
 
-import logging
+from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
@@ -11,8 +11,6 @@ from orders.models import ReconciliationMemory, ReconciliationRun
 from orders.reconcile.breaks import Changes, keep_breaks, lock_memory, open_breaks, under_their_open_kind
 from orders.reconcile.compare import BreakKind, Difference, agreed_after, compare, confirmed, suspected_after
 from orders.reconcile.reading import Reading, read_both
-
-log = logging.getLogger(__name__)
 
 # What was found once is looked at again after this; nothing opens before that.
 LOOK_AGAIN_AFTER = 10.0
@@ -32,6 +30,11 @@ def reconcile_account(broker_name: str) -> ReconciliationRun | None:
     if is_new:
         wakeups.reconcile_soon(broker_name, countdown=LOOK_AGAIN_AFTER)
     return run
+
+
+def was_compared_since(broker_name: str, since: datetime) -> bool:
+    """Whether a comparison of the account began after this moment, and is done."""
+    return ReconciliationRun.objects.filter(account=broker_name, started_at__gt=since).exists()
 
 
 def _conclude(

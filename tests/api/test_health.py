@@ -112,4 +112,4 @@ def test_metrics_cost_the_same_however_many_orders_there_are(client):
     factories.OrderFactory.create_batch(5)
     with CaptureQueriesContext(connection) as many:
         client.get("/metrics")
-    assert len(few) == len(many) == 8
+    assert len(few) == len(many) == 9

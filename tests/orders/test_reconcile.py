@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -351,6 +353,41 @@ def test_every_enabled_account_is_compared_by_its_own_worker(venue, wakings):
     BrokerAccount.objects.filter(pk="alpaca_margin").update(enabled=False)
     tasks.dispatch_reconciliations()
     assert wakings.of(wakeups.RECONCILE_ACCOUNT) == [("alpaca", "broker.alpaca")]
+
+
+def test_flapping_stream_is_compared_at_most_every_few_seconds(venue):
+    before = ReconciliationRun.objects.count()
+    tasks.reconcile_account("alpaca")
+    assert ReconciliationRun.objects.count() == before
+
+    tasks.reconcile_account("alpaca_margin")
+    assert ReconciliationRun.objects.count() == before + 1
+
+
+def test_closing_order_passes_at_an_account_with_a_break(venue):
+    broker = working(venue)
+    venue.working.clear()
+    broker.fill("e1", 100, 182)
+    BrokerAccount.objects.filter(pk="alpaca").update(unreconciled="cash cash: desk=1, broker=2")
+
+    assert submit(broker_name="alpaca", side="sell", order_qty="100", price="182.00").status == OrdStatus.PENDING
+    assert submit(broker_name="alpaca", order_qty="1").status == OrdStatus.DENIED
+
+
+def test_command_has_the_worker_compare_where_that_holds_the_connection(venue, wakings, monkeypatch, capsys):
+    holder = SimpleNamespace(capabilities=SimpleNamespace(connectionless=False))
+    monkeypatch.setattr("orders.management.commands.reconcile.adapter_class", lambda name: holder)
+    monkeypatch.setattr(wakeups, "wake", lambda task, name, **timing: reconcile_account(name))
+    call_command("reconcile", broker="alpaca")
+    assert "desk and brokers agree" in capsys.readouterr().out
+
+    monkeypatch.setattr(wakeups, "wake", lambda *args, **timing: None)
+    monkeypatch.setattr("orders.management.commands.reconcile.WORKER_WITHIN", 0)
+    monkeypatch.setattr("orders.management.commands.reconcile.LOOK_AGAIN_AFTER", 0)
+    with pytest.raises(CommandError) as caught:
+        call_command("reconcile", broker="alpaca")
+    assert caught.value.returncode == 1
+    assert "broker.alpaca" in capsys.readouterr().out
 
 
 def test_owner_is_recorded(venue):

@@ -4,12 +4,17 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from brokers.models import BrokerAccount
-from orders.models import ReconciliationBreak
+from brokers.registry import adapter_class
+from orders import wakeups
+from orders.models import ReconciliationBreak, ReconciliationRun
 from orders.reconcile.run import reconcile_account
+from tradingdesk.queues import broker_queue
 
-LOOK_AGAIN_AFTER = 2.0
+LOOK_AGAIN_AFTER = 5.0
+WORKER_WITHIN = 60.0
 
 
 class Command(BaseCommand):
@@ -45,16 +50,28 @@ class Command(BaseCommand):
 
     def _reconcile(self, name: str) -> bool:
         """Compare one account; what was found for the first time is looked at again. False when it did not answer."""
-        run = reconcile_account(name)
+        run = self._compare(name)
         if run is None or run.differences:
             time.sleep(LOOK_AGAIN_AFTER)
-            run = reconcile_account(name) or run
+            run = self._compare(name) or run
         if run is None:
-            self.stdout.write(f"{name}: being compared by a worker")
-            return True
+            self.stdout.write(f"{name}: no comparison was made; is a worker running for {broker_queue(name)}?")
+            return False
         unread = f"; no answer about {', '.join(run.unread)}" if run.unread else ""
         self.stdout.write(
             f"{name}: {run.orders_compared} orders, {run.positions_compared} positions; {run.fills_repaired} fills "
             f"and {run.orders_adopted} orders brought in; {run.differences} differences{unread}"
         )
         return run.complete
+
+    def _compare(self, name: str) -> ReconciliationRun | None:
+        """Compare here; where one process holds the connection, have its worker do it, and wait for that."""
+        account = BrokerAccount.objects.get(pk=name)
+        if adapter_class(account.adapter).capabilities.connectionless:
+            return reconcile_account(name)
+        before, deadline = timezone.now(), time.monotonic() + WORKER_WITHIN
+        wakeups.reconcile_soon(name)
+        done = ReconciliationRun.objects.filter(account=account, started_at__gte=before)
+        while not done.exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return done.order_by("-id").first()
