@@ -145,7 +145,7 @@ class Adapter(BrokerAdapter):
         request = orders.order_request(order, self._account.account_id)
         with self._connection.ears.on(order_id) as heard:
             self._tracker.sent(order_id, order.client_order_id)
-            _send(session, session.client.placeOrder, order_id, contract, request)
+            session.send(session.client.placeOrder, order_id, contract, request)
             known = await dialogue.first_answer(heard, lambda: self._tracker.own(order_id), ANSWER)
         return known.report(parsing.EXEC_TYPE[known.status[0]])
 
@@ -154,7 +154,7 @@ class Adapter(BrokerAdapter):
         self._insist_on_id(known)
         await session.ready_for_orders()
         with self._connection.ears.on(known.order_id) as heard:
-            _send(session, session.client.cancelOrder, known.order_id)
+            session.send(session.client.cancelOrder, known.order_id)
             await dialogue.cancel_answer(heard, known, ANSWER)
 
     async def _replace(self, session: Session, request: ReplaceOrder) -> ExecutionReport:
@@ -170,7 +170,7 @@ class Adapter(BrokerAdapter):
         contract = orders.stock(parsing.desk_symbol(known.contract), known.contract.conId)
         with self._connection.ears.on(known.order_id) as heard:
             self._tracker.expect_change(known, request.client_order_id)
-            _send(session, session.client.placeOrder, known.order_id, contract, wanted)
+            session.send(session.client.placeOrder, known.order_id, contract, wanted)
             return await self._changed(request, known, dialogue.replace_answer(heard, known, wanted, ANSWER))
 
     async def _changed(self, request: ReplaceOrder, known: KnownOrder, answer: Awaitable[bool]) -> ExecutionReport:
@@ -252,11 +252,6 @@ def _order_id(wire_ref: str, client_id: int) -> int:
     if owner != str(client_id) or not order_id.isdigit():
         raise TryLater(f"{wire_ref} is not an id of client {client_id}; a new one is needed", retry_after=0.0)
     return int(order_id)
-
-
-def _send(session: Session, method: Callable[..., None], *args: Any) -> None:
-    if session.lost.done() or not session.say(method, *args):
-        raise TryLater("not connected: the connection was just lost", retry_after=1.0)
 
 
 @contextmanager

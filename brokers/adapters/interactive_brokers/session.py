@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +15,7 @@ from . import codes
 from .config import MARKET_DATA, IBSettings
 from .ids import OrderIds
 from .library import ExecutionFilter, SocketClient
+from .questions import Questions
 from .wire import Commission, CompletedOrder, Notice, OpenOrder, OrderStatus, Trade
 
 log = logging.getLogger(__name__)
@@ -31,14 +30,6 @@ LONGEST_TURN = 0.3
 
 class Refused(Exception):
     """The connection could not be made; the text says why, and what to do."""
-
-
-@dataclass(slots=True)
-class Request:
-    """A question that TWS answers with items and an end."""
-
-    answer: asyncio.Future
-    items: list = field(default_factory=list)
 
 
 class Session:
@@ -58,9 +49,8 @@ class Session:
         self.on_cut_off: Callable[[str], None] = lambda reason: None
         self.on_restored: Callable[..., None] = lambda *, data_lost: None
         self._refused_because = ""
-        self._requests: dict[int | str, Request] = {}
-        self._overdue: Counter[int | str] = Counter()
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._questions = Questions(ids, seconds=settings.request_timeout, lose=self.lose)
+        self._one_summary = asyncio.Lock()
         self._heard_at = 0.0
         self._throttled = False
         self.client = SocketClient(self)
@@ -103,8 +93,7 @@ class Session:
         """Count the connection as lost; whatever waits for an answer gets none."""
         if not self.lost.done():
             self.lost.set_result(reason)
-        for request in self._requests.values():
-            _settle(request, OutcomeUnknown(f"the connection was lost: {reason}"))
+        self._questions.fail(OutcomeUnknown(f"the connection was lost: {reason}"))
 
     async def watch(self) -> str:
         """Wait until the connection is lost, and say why. Silence is broken by asking TWS for the time."""
@@ -135,7 +124,7 @@ class Session:
         """Every execution of the account since the broker's midnight; their commissions are heard before the end."""
         self._insist_on_line()
         only = ExecutionFilter(acctCode=self.settings.account_id)
-        found = await self._ask_numbered(lambda number: self.client.reqExecutions(number, only), "executions")
+        found = await self._ask_numbered("executions", lambda number: self.client.reqExecutions(number, only))
         self._insist_on_line()
         return found
 
@@ -153,9 +142,9 @@ class Session:
             numbers.append(number)
             self.client.reqAccountSummary(number, "All", SUMMARY_TAGS)
 
-        async with self._turns["summary"]:
+        async with self._one_summary:
             try:
-                return await self._ask_numbered(send, "account summary")
+                return await self._ask_numbered("account summary", send)
             finally:
                 for number in numbers:
                     self.say(self.client.cancelAccountSummary, number)
@@ -163,7 +152,7 @@ class Session:
     async def contract_details(self, contract: Any) -> list[Any]:
         """What IB knows of the contracts that match."""
         return await self._ask_numbered(
-            lambda number: self.client.reqContractDetails(number, contract), "contract details"
+            "contract details", lambda number: self.client.reqContractDetails(number, contract)
         )
 
     async def current_time(self) -> datetime:
@@ -201,14 +190,31 @@ class Session:
         if not self.ids.use(order_id):
             raise TryLater(f"order id {order_id} can be used no more; a new one is needed", retry_after=0.0)
 
+    def say(self, send: Callable[..., None], *args: Any) -> bool:
+        """Send, if there is a connection; whether there was."""
+        try:
+            send(*args)
+        except ConnectionError:
+            return False
+        return True
+
+    def send(self, method: Callable[..., None], *args: Any) -> None:
+        """Send a message.
+
+        Raises:
+            TryLater: the connection is gone; nothing was sent.
+        """
+        if self.lost.done() or not self.say(method, *args):
+            raise TryLater("not connected: the connection was just lost", retry_after=WHEN_CUT_OFF)
+
     # What TWS says
 
     def nextValidId(self, number: int) -> None:
         self.ids.at_least(number)
 
     def currentTime(self, seconds: int) -> None:
-        self._item(TIME, seconds)
-        self._end(TIME)
+        self._questions.item(TIME, seconds)
+        self._questions.end(TIME)
 
     def openOrder(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
         if order.whatIf:
@@ -216,11 +222,11 @@ class Session:
         if order.permId and order_id > 0:
             self.ids.at_least(order_id + 1)
         message = OpenOrder(contract, order, state.status, state.warningText, self.fields, _now())
-        self._item(OPEN_ORDERS, message)
+        self._questions.item(OPEN_ORDERS, message)
         self._hear(message)
 
     def openOrderEnd(self) -> None:
-        self._end(OPEN_ORDERS)
+        self._questions.end(OPEN_ORDERS)
 
     def orderStatus(
         self, order_id: int, status: str, filled: float, remaining: float, avg_px: float, perm_id: int,
@@ -234,41 +240,41 @@ class Session:
         )  # fmt: skip
 
     def completedOrder(self, contract: Any, order: Any, state: Any) -> None:
-        self._item(COMPLETED_ORDERS, CompletedOrder(contract, order, state, self.fields, _now()))
+        self._questions.item(COMPLETED_ORDERS, CompletedOrder(contract, order, state, self.fields, _now()))
 
     def completedOrdersEnd(self) -> None:
-        self._end(COMPLETED_ORDERS)
+        self._questions.end(COMPLETED_ORDERS)
 
     def execDetails(self, about: int, contract: Any, execution: Any) -> None:
         message = Trade(contract, execution, self.fields[15], self.fields, _now())
-        if about in self._requests:
-            self._item(about, message)
+        if about in self._questions:
+            self._questions.item(about, message)
         elif about < 0:  # else the rest of an answer that nobody waits for any more
             self._hear(message)
 
     def execDetailsEnd(self, about: int) -> None:
-        self._end(about)
+        self._questions.end(about)
 
     def commissionReport(self, report: Any) -> None:
         self._hear(Commission(report.execId, report.commission, report.currency, self.fields))
 
     def contractDetails(self, about: int, details: Any) -> None:
-        self._item(about, details)
+        self._questions.item(about, details)
 
     def contractDetailsEnd(self, about: int) -> None:
-        self._end(about)
+        self._questions.end(about)
 
     def position(self, account: str, contract: Any, position: float, avg_cost: float) -> None:
-        self._item(POSITIONS, (account, contract, position, avg_cost, self.fields))
+        self._questions.item(POSITIONS, (account, contract, position, avg_cost, self.fields))
 
     def positionEnd(self) -> None:
-        self._end(POSITIONS)
+        self._questions.end(POSITIONS)
 
     def accountSummary(self, about: int, account: str, tag: str, value: str, currency: str) -> None:
-        self._item(about, (account, tag, value, currency))
+        self._questions.item(about, (account, tag, value, currency))
 
     def accountSummaryEnd(self, about: int) -> None:
-        self._end(about)
+        self._questions.end(about)
 
     def priceSizeTick(self, about: int, tick: int, price: float, size: float) -> None:
         self.on_tick(about, tick, price, size)
@@ -280,15 +286,14 @@ class Session:
         self._mind_the_line(code, text)
         if code in (codes.CLIENT_ID_IN_USE, codes.PORT_CHANGED):
             self._refused_because = text
-        if about in self._requests and not codes.is_warning(code):
-            _settle(self._requests[about], OrderRefused(f"{code}: {text}", code=str(code), raw=self.fields))
+        if about in self._questions and not codes.is_warning(code):
+            self._questions.fail(OrderRefused(f"{code}: {text}", code=str(code), raw=self.fields), about)
         self._hear(Notice(about, code, text, reasons, self.fields, _now()))
 
     def unreadable(self, failure: Exception) -> None:
         """Take no answer for complete of which a message could not be read."""
         log.error("a message of TWS cannot be read (%r): %s", failure, self.fields)
-        for request in self._requests.values():
-            _settle(request, OutcomeUnknown(f"a message of TWS cannot be read: {failure}"))
+        self._questions.fail(OutcomeUnknown(f"a message of TWS cannot be read: {failure}"))
 
     def tcpDataArrived(self) -> None:
         self._heard_at = asyncio.get_running_loop().time()
@@ -324,62 +329,10 @@ class Session:
         return found
 
     async def _ask_named(self, name: str, send: Callable[[], None]) -> list[Any]:
-        """Ask a question that has no number: one at a time, and a late end is not taken for the next one's.
+        return await self._questions.named(name, lambda: self.send(send))
 
-        A second answer in a row that stays out costs the connection: the ends cannot be told apart any more.
-        """
-        async with self._turns[name]:
-            is_in_doubt = self._overdue[name] > 0
-            try:
-                return await self._ask(name, send)
-            except (TimeoutError, OutcomeUnknown, asyncio.CancelledError) as failure:
-                self._overdue[name] += 1
-                if is_in_doubt:
-                    self.lose(f"TWS does not answer when asked for {name}")
-                if isinstance(failure, TimeoutError):
-                    raise self._no_answer(name) from None
-                raise
-
-    async def _ask_numbered(self, send: Callable[[int], None], what: str) -> list[Any]:
-        number = self.ids.for_request()
-        try:
-            return await self._ask(number, lambda: send(number))
-        except TimeoutError:
-            raise self._no_answer(what) from None
-
-    async def _ask(self, key: int | str, send: Callable[[], None]) -> list[Any]:
-        request = self._requests[key] = Request(asyncio.get_running_loop().create_future())
-        try:
-            if self.lost.done() or not self.say(send):
-                raise TryLater("not connected: the connection was just lost", retry_after=WHEN_CUT_OFF)
-            async with asyncio.timeout(self.settings.request_timeout):
-                return await request.answer
-        finally:
-            self._requests.pop(key, None)
-
-    def say(self, send: Callable[..., None], *args: Any) -> bool:
-        """Send, if there is a connection; whether there was."""
-        try:
-            send(*args)
-        except ConnectionError:
-            return False
-        return True
-
-    def _item(self, key: int | str, item: Any) -> None:
-        if request := self._requests.get(key):
-            request.items.append(item)
-
-    def _end(self, key: int | str) -> None:
-        request = self._requests.get(key)
-        if self._overdue[key]:
-            self._overdue[key] -= 1
-            if request:
-                request.items.clear()
-        elif request:
-            _settle(request, request.items)
-
-    def _no_answer(self, what: str) -> OutcomeUnknown:
-        return OutcomeUnknown(f"TWS did not complete its answer ({what}) within {self.settings.request_timeout:g} s")
+    async def _ask_numbered(self, what: str, send: Callable[[int], None]) -> list[Any]:
+        return await self._questions.numbered(what, lambda number: self.send(send, number))
 
     def _insist_on_line(self) -> None:
         if self.cut_off:
@@ -413,15 +366,6 @@ class Session:
 
     def _on_throttle_end(self) -> None:
         self._throttled = False
-
-
-def _settle(request: Request, result: Any) -> None:
-    if request.answer.done():
-        return
-    if isinstance(result, Exception):
-        request.answer.set_exception(result)
-    else:
-        request.answer.set_result(result)
 
 
 def _now() -> datetime:
