@@ -2,15 +2,19 @@
 
 A broker may tell its trades in two ways whose ids nothing ties together: Alpaca's stream has execution ids, its list
 of activities ids of its own. Such reports name their `source`, and a trade is known by what it did as well: the
-broker's order, the quantity and price, and the broker's cumulative quantity after it. Each stored trade is the twin
-of one report at most, so two trades that look alike stay two.
+broker's order, the broker's cumulative quantity after it, and either its quantity and price or, as one of the two
+tellings may be of before a correction and the other of after it, its time. Each stored trade is the twin of one report
+at most, so two trades that look alike stay two.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
 
 from brokers.messages import ExecutionReport
 from orders.models import Execution
 from tradingdesk.fix import ExecType
+
+SAME_TIME = timedelta(milliseconds=1)
 
 
 def twin_of(report: ExecutionReport, executions: Collection[Execution], names: Mapping[str, str]) -> Execution | None:
@@ -33,8 +37,9 @@ def _tells(report: ExecutionReport, trade: Execution, amendments: Iterable[Execu
             figures.add((one.last_qty, one.last_px))
         else:
             ended = ended or report.transact_time >= one.transact_time
-    told = (report.broker_order_id, report.cum_qty, (report.last_qty, report.last_px) in figures)
-    return not ended and told == (trade.broker_order_id, trade.cum_qty, True)
+    same_place = (report.broker_order_id, report.cum_qty) == (trade.broker_order_id, trade.cum_qty)
+    same_time = abs(report.transact_time - trade.transact_time) < SAME_TIME
+    return same_place and not ended and (same_time or (report.last_qty, report.last_px) in figures)
 
 
 def _amendments(trade: Execution, executions: Collection[Execution]) -> list[Execution]:

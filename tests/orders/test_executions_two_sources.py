@@ -57,7 +57,7 @@ def test_two_equal_fills_told_twice_in_any_order_are_two(broker, order):
 
 @pytest.mark.parametrize(
     "other",
-    [{"qty": 39, "cum": 40}, {"qty": 40, "cum": 80}, {"qty": 40, "cum": 40, "px": 101}],
+    [{"qty": 39, "cum": 40, "seconds": 9}, {"qty": 40, "cum": 80}, {"qty": 40, "cum": 40, "px": 101, "seconds": 9}],
     ids=["other quantity", "later in the order", "other price"],
 )
 def test_trades_that_differ_are_two(broker, other):
@@ -106,6 +106,19 @@ def test_trade_listed_with_its_corrected_figures_is_known(broker):
     broker.correct("SC", "S1", 30, 99, source="stream")
     assert listed(broker, "1", 30, 40, 99) is None
     assert (broker.order.cum_qty, held()) == (30, 30)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_correction_holds_whatever_is_told_first_and_listed_with_its_figures(broker, order):
+    """The listing is of after the correction, the stream's trade of before it."""
+    tellings = [
+        lambda: listed(broker, "1", 30, 40, 99, seconds=10),
+        lambda: streamed(broker, "1", 40, 40, 100, seconds=10),
+        lambda: broker.correct("SC", "S1", 30, 99, source="stream", seconds=20),
+    ]
+    for place in order:
+        tellings[place]()
+    assert (broker.order.cum_qty, broker.order.avg_px, held()) == (30, 99, 30)
 
 
 def test_new_trade_that_looks_like_a_busted_one_is_booked(broker):
