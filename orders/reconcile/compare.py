@@ -57,7 +57,8 @@ PROPOSALS = {
 class DeskOrder:
     """An order as the desk has it. `settled`: nothing about it is on its way, in doubt, or came while reading.
 
-    `fills` are executions of it that the broker did not list.
+    `fills` are executions of it that the broker did not list. `cum_under_id` is what traded under its present id, for
+    an order that was replaced: brokers count from there, or go on from before.
     """
 
     broker_order_id: str
@@ -68,6 +69,18 @@ class DeskOrder:
     cum_qty: Decimal
     settled: bool = True
     fills: tuple[str, ...] = ()
+    cum_under_id: Decimal | None = None
+
+    def traded(self, cum_qty: Decimal) -> bool:
+        """Tell whether a broker's cumulative quantity is what traded here."""
+        return cum_qty in (self.cum_qty, self.cum_under_id)
+
+    def asks_for(self, order_qty: Decimal) -> bool:
+        """Tell whether a broker's order quantity is the order's; nothing to tell while it has none."""
+        if self.order_qty is None:
+            return True
+        under_id = self.cum_qty if self.cum_under_id is None else self.cum_under_id
+        return order_qty in (self.order_qty, self.order_qty - self.cum_qty + under_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,13 +237,13 @@ def _order_differences(desk: DeskSnapshot, broker: BrokerSnapshot) -> Iterable[D
 
 def _order_difference(order: DeskOrder, report: ExecutionReport) -> Difference | None:
     """The most telling difference of one order: what traded, then its size, then its state."""
-    if report.cum_qty is not None and report.cum_qty != order.cum_qty:
+    if report.cum_qty is not None and not order.traded(report.cum_qty):
         kind = BreakKind.FILL_MISSING if report.cum_qty > order.cum_qty else BreakKind.FILL_UNKNOWN
         offset = plain(report.cum_qty - order.cum_qty)
         return _of(
             order, kind, plain(order.cum_qty), plain(report.cum_qty), offset=offset, exec_ids=sorted(order.fills)
         )
-    if report.order_qty is not None and order.order_qty is not None and report.order_qty != order.order_qty:
+    if report.order_qty is not None and not order.asks_for(report.order_qty):
         return _of(order, BreakKind.QUANTITY, plain(order.order_qty), plain(report.order_qty))
     if report.status is None or report.status in _ON_ITS_WAY or order.status in _ON_ITS_WAY:
         return None

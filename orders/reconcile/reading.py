@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TypeVar
 
 from django.db import transaction
@@ -217,6 +218,8 @@ def _desk_orders(account: BrokerAccount, reading: Reading, orders: _Orders, move
     asked = Order.objects.filter(account=account, broker_order_id__in=list(orders.reports))
     waiting = OrderRequest.objects.unanswered().filter(order__in=asked)
     in_doubt = moved | set(waiting.values_list("order_id", flat=True))
+    replaced = asked.filter(requests__kind=RequestKind.REPLACE, requests__state=RequestState.ACCEPTED)
+    under_id = {order.pk: _cum_under_id(order) for order in replaced.distinct()}
     for order in asked:
         yield DeskOrder(
             broker_order_id=order.broker_order_id,
@@ -227,7 +230,14 @@ def _desk_orders(account: BrokerAccount, reading: Reading, orders: _Orders, move
             cum_qty=order.cum_qty,
             settled=order.pk not in in_doubt and not _came_meanwhile(order, reading.started_at),
             fills=tuple(orders.unlisted.get(order.broker_order_id, ())),
+            cum_under_id=under_id.get(order.pk),
         )
+
+
+def _cum_under_id(order: Order) -> Decimal:
+    """What traded of an order since the broker gave it the id that it has now."""
+    fills = Execution.objects.filter(order=order, broker_order_id=order.broker_order_id)
+    return lifecycle.totals_of(fills.defer("raw", "text"))[0]
 
 
 def _came_meanwhile(order: Order, started_at: datetime) -> bool:

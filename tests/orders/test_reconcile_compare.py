@@ -70,6 +70,17 @@ def test_order_is_compared_by_what_traded_then_size_then_state(order, answer, ex
     assert between(order, answer) == expected
 
 
+@pytest.mark.parametrize(
+    ("cum_qty", "order_qty", "kinds"),
+    [(30, 100, []), (10, 80, []), (10, 100, []), (20, 100, ["fill_unknown"]), (10, 90, ["quantity"])],
+)
+def test_replaced_order_may_be_counted_from_the_replace_or_from_its_beginning(cum_qty, order_qty, kinds):
+    status = OrdStatus.PARTIALLY_FILLED
+    order = replace(ORDER, cum_qty=Decimal(30), cum_under_id=Decimal(10), status=status)
+    found = between(order, told(cum_qty=cum_qty, order_qty=order_qty, status=status))
+    assert [kind for kind, *_ in found] == kinds
+
+
 def test_working_order_that_could_not_be_adopted_is_unknown_here():
     stranger = told(status=OrdStatus.NEW, side=Side.BUY, symbol="XYZ")
     (found,) = compare(DeskSnapshot(), BrokerSnapshot(orders={"B-1": stranger}, unknown_here=(stranger,)))

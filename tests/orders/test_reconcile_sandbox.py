@@ -13,6 +13,7 @@ from brokers.adapters.alpaca.adapter import Adapter
 from brokers.gateway import close_gateways, gateway_for
 from brokers.models import BrokerAccount
 from orders import sending, sync
+from orders.changes import parse_changes, request_replace
 from orders.models import Execution, Order, Position, ReconciliationBreak, ReconciliationRun
 from orders.reconcile.resolution import resolve_break
 from orders.reconcile.run import reconcile_account
@@ -274,4 +275,26 @@ def test_sale_by_hand_of_what_the_desk_holds_keeps_cash_and_position_right(name,
     run = twice(name)
 
     assert (held(name), run.differences) == (60, 0)
+    assert_books_balance()
+
+
+def test_order_that_was_replaced_after_it_traded_in_part_is_no_break(name, sandbox):
+    order = resting()
+    sandbox.admin.fill(order.broker_order_id, 4, "150.00")
+    reconcile_account(name)
+    order.refresh_from_db()
+    request = request_replace(order=order, changes=parse_changes({"order_qty": "20"}), actor="ann")
+    sending.send_request(request.pk)
+    deadline = time.monotonic() + 20
+    while order.order_qty != 20:
+        assert time.monotonic() < deadline
+        sync.sync_orders(BrokerAccount.objects.get(pk=name))
+        order.refresh_from_db()
+    sandbox.admin.fill(order.broker_order_id, 3, "150.00")
+
+    run = twice(name)
+
+    order.refresh_from_db()
+    assert (run.orders_compared, run.differences) == (1, 0)
+    assert (order.cum_qty, held(name), kinds(name)) == (7, 7, set())
     assert_books_balance()
