@@ -99,11 +99,21 @@ def test_client_that_is_too_old_or_no_client_at_all_is_let_go(port):
                 assert raw.recv(100) == b""
 
 
-def test_message_that_is_none_ends_only_its_own_connection(port):
-    with TwsClient(port, 42) as client, TwsClient(port, 43) as other:
+def test_message_that_cannot_be_read_is_refused_and_the_connection_goes_on(port):
+    with TwsClient(port, 42) as client:
         client.send(999)
         client.wait_for_error(505)
-        client.send(3, 1)
+        for broken in ((3, 1), (3, "one"), (7,), ("what",), (4, 1, "x")):
+            client.send(*broken)
+            client.wait_for_error(320)
+        client.place("IBM", "BUY", "nan")
+        client.wait_for_error(320)
+        client.sync()
+
+
+def test_frame_that_is_none_ends_only_its_own_connection(port):
+    with TwsClient(port, 42) as client, TwsClient(port, 43) as other:
+        client.socket.sendall(b"\xff\xff\xff\xff")
         assert client.is_ended()
         other.sync()
 

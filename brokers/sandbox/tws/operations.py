@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from brokers.sandbox.tws import books, contracts, refusals, words
 from brokers.sandbox.tws.fills import Fill
+from brokers.sandbox.tws.framing import WireError
 from brokers.sandbox.tws.gateway import Gateway
 from brokers.sandbox.tws.market_data import MarketData
 from brokers.sandbox.tws.orders import TwsOrder
@@ -67,13 +68,16 @@ class Operation:
     trades: bool = False
 
 
-def find_operation(connection: Connection, fields: list[str]) -> tuple[Operation, Request] | None:
-    """What a message asks for; None when TWS does not know it. Raises WireError for a wrong shape."""
+def find_operation(connection: Connection, fields: list[str]) -> tuple[Operation, Request]:
+    """What a message asks for. Raises Refusal when TWS does not know it or cannot read it."""
     read = Fields(fields)
-    operation = OPERATIONS.get(read.integer())
-    if operation is None:
-        return None
-    request = operation.read(connection, read)
+    try:
+        operation = OPERATIONS.get(read.integer())
+        if operation is None:
+            raise Refusal(*refusals.UNKNOWN_MESSAGE)
+        request = operation.read(connection, read)
+    except WireError as error:
+        raise Refusal(320, f"Error reading request. {error}") from error
     if operation.name == "new_order" and connection.gateway.orders.find(connection.client_id, request.request_id):
         operation = REPLACE_ORDER
     return operation, request

@@ -107,6 +107,13 @@ class Fields:
         return None if number == UNSET_DOUBLE else number
 
 
+def read_client_id(fields: list[str]) -> int:
+    """The client's id in START_API. Raises WireError."""
+    read = Fields(fields)
+    read.skip(2)  # the message's id, its version
+    return read.integer()
+
+
 def read_contract(fields: Fields) -> ContractSpec:
     """A contract in the order in which clients write its twelve fields."""
     con_id, symbol, sec_type = fields.integer(), fields.text(), fields.text()

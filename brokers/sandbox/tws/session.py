@@ -17,6 +17,7 @@ from brokers.sandbox.tws.gateway import Gateway
 from brokers.sandbox.tws.market_data import MarketData
 from brokers.sandbox.tws.operations import Operation, Request, find_operation
 from brokers.sandbox.tws.refusals import Refusal
+from brokers.sandbox.tws.requests import read_client_id
 from brokers.sandbox.tws.trading import Trading
 from brokers.sandbox.tws.words import Message
 
@@ -59,6 +60,8 @@ class Session:
             pass
         except WireError as error:
             log.warning("%s client %s: %s", self.gateway.name, self.client_id, error)
+        except Exception:
+            log.exception("%s client %s: a request failed", self.gateway.name, self.client_id)
         finally:
             writing.cancel()
             if self.gateway.clients.get(self.client_id) is self:
@@ -132,9 +135,9 @@ class Session:
             return
         self.say([SERVER_VERSION, words.zoned(self.gateway.venue.clock())])
         fields = await asyncio.wait_for(read_fields(self._reader), GREETING_S)
-        if fields[0] != str(START_API) or len(fields) < 3:
+        if fields[0] != str(START_API):
             raise WireError("the first message is not START_API")
-        if not await self._admit(int(fields[2])):
+        if not await self._admit(read_client_id(fields)):
             return
         while True:
             await self._serve(await read_fields(self._reader))
@@ -161,11 +164,11 @@ class Session:
     async def _serve(self, fields: list[str]) -> None:
         """Serve one request, with the faults and holds that are ordered for it."""
         await self._refuse_flood()
-        found = find_operation(self, fields)
-        if found is None:
-            self.refuse(words.NO_REQUEST, Refusal(*refusals.UNKNOWN_MESSAGE))
+        try:
+            operation, request = find_operation(self, fields)
+        except Refusal as refusal:
+            self.refuse(words.NO_REQUEST, refusal)
             return
-        operation, request = found
         call = Call(self.gateway.name, operation.name, request.client_order_id)
         self._note("request", call, request, operation)
         self._open.clear()

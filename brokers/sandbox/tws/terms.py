@@ -31,6 +31,7 @@ TIMES_IN_FORCE = {
     "OPG": TimeInForce.OPG,
 }
 AT_THE_CLOSE = ("MOC", "LOC")
+LARGEST = Decimal(10) ** 9
 CENT, FINE = Decimal("0.01"), Decimal("0.0001")
 
 
@@ -57,8 +58,8 @@ def check(request: PlaceOrder, tws: TwsProfile) -> None:
 def _check_quantity(request: PlaceOrder, tws: TwsProfile) -> None:
     if request.cash_qty:
         raise Refusal(*NO_CASH_QUANTITY)
-    if request.total_quantity <= 0:
-        raise invalid("The size value cannot be zero")
+    if not 0 < request.total_quantity <= LARGEST:
+        raise invalid("The size value cannot be zero, negative or this large")
     if request.total_quantity % 1 and not tws.fractional_orders:
         raise Refusal(*NO_FRACTIONS)
 
@@ -71,6 +72,9 @@ def _check_prices(request: PlaceOrder) -> None:
         raise invalid("Please enter a stop price")
     if kind is OrdType.TRAILING_STOP and not (request.aux_price or request.trailing_percent):
         raise invalid("Please enter a trailing amount")
+    for px in (request.lmt_price, request.aux_price, request.trailing_percent):
+        if px and not 0 < px <= LARGEST:
+            raise invalid("The price value cannot be negative or this large")
     for px in (request.lmt_price, request.aux_price):
         if px and px % (CENT if px >= 1 else FINE):
             raise Refusal(*MIN_VARIATION)
