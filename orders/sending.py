@@ -25,7 +25,7 @@ from brokers.messages import (
     TryLater,
 )
 from brokers.models import Instrument, Listing
-from orders import lifecycle, wakeups
+from orders import lifecycle, streaming, wakeups
 from orders.executions import apply_cancel_rejected, apply_report, settle_refused
 from orders.models import Order, OrderRequest
 from risk.rulebook import current_rulebook
@@ -216,7 +216,7 @@ def _take_answer(request: OrderRequest, answer: ExecutionReport | None) -> None:
         apply_report(account=account, report=answer)
     if answer is None:
         wakeups.sync_soon(account.broker_name, countdown=0.25)
-    elif _trades_at_once(request.order):
+    elif _trades_at_once(request.order) and not streaming.hears(account.broker_name):
         wakeups.sync_soon(account.broker_name, countdown=0.25, reads=wakeups.TRADED)
 
 
