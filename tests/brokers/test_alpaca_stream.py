@@ -263,5 +263,5 @@ def test_closed_stream_tells_nothing_more(sandbox):
     order = other.submit(market_buy())
     eventually(lambda: other.read_order(order.broker_order_id).status == OrdStatus.FILLED)
     other.close()
-    assert len(listener.facts) == told
+    assert (len(listener.facts), listener.lost) == (told, [])
     assert all(isinstance(fact, ExecutionReport) for fact in listener.facts)

@@ -81,6 +81,7 @@ class Stream:
             log.exception("the stream has ended")
             await self._told.disconnected(f"{type(mistake).__name__}: {mistake}")
         finally:
+            self._updates.tell_no_end()
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(STOP_SECONDS / 2):
                     await asyncio.gather(self._updates.close(), self._quotes.close(), return_exceptions=True)
@@ -122,6 +123,10 @@ class Updates(LostWhenWrong, TradingStream):
         self.reason = ""
         self._told, self._open, self._failing = told, False, False
         self.subscribe_trade_updates(self._take)
+
+    def tell_no_end(self) -> None:
+        """Keep the next close to ourselves: it is wanted, not a loss."""
+        self._open, self.reason = False, ""
 
     async def close(self) -> None:
         """Close the socket, and tell that the stream is lost."""
