@@ -359,13 +359,19 @@ def test_killed_sandbox_knows_its_orders_ids_and_fills_again(tmp_path):
             client.wait_for_status(resting, "Submitted")
             client.place("IBM", "BUY", 2, "LMT", lmtPrice="101", orderRef="resting", tif="GTC", order_id=resting)
             client.wait_for_status(resting, "Submitted")
+            parent = client.place("IBM", "BUY", 1, "LMT", lmtPrice="99", tif="GTC", transmit=False)
+            child = client.place("IBM", "SELL", 1, "LMT", lmtPrice="190", tif="GTC", parentId=parent)
+            client.wait_for_status(child, "PreSubmitted")
+            client.wait_for_status(parent, "Submitted")
             before, told = sandbox.admin.tws().orders(), executions(client)
         sandbox.restart(kill=True)
         sandbox.admin.push_quote("IBM", "181.90", "182.00")
         with TwsClient(sandbox.tws_port(), 5) as client:
             assert sandbox.admin.tws().orders() == before
             assert executions(client) == told
-            assert client.next_id == resting + 1
+            assert client.next_id == child + 1
+            sandbox.admin.tws().fill(sandbox.admin.tws().orders()[2]["perm_id"], 1, "99")
+            client.wait_for_status(child, "Submitted")
             client.cancel(resting)
             client.wait_for_status(resting, "Cancelled")
             client.place("IBM", "BUY", 1, order_id=filled)

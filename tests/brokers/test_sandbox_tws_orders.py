@@ -420,3 +420,39 @@ def test_fill_of_one_order_of_a_group_cancels_the_others(client):
     high = client.place("IBM", "BUY", 10, "LMT", lmtPrice="182", **group)
     client.wait_for_status(high, "Filled")
     client.wait_for_status(low, "Cancelled")
+
+
+def test_part_fill_in_a_group_that_reduces_takes_from_the_others(sandbox, client):
+    group = {"ocaGroup": f"reducing-{client.client_id}", "ocaType": 3}
+    low = client.place("IBM", "BUY", 10, "LMT", lmtPrice="100", **group)
+    client.wait_for_status(low, "Submitted")
+    sandbox.admin.push_quote("IBM", "181.90", "182.00", ask_size=4)
+    high = client.place("IBM", "BUY", 10, "LMT", lmtPrice="182", **group)
+    client.wait_for("execution")
+    assert client.wait_for_status(low, "Submitted")[3:5] == ["0", "6"]
+    sandbox.admin.push_quote("IBM", "181.90", "182.00")
+    client.wait_for_status(high, "Filled")
+    client.wait_for_status(low, "Cancelled")
+
+
+def test_change_of_a_waiting_child_holds_and_its_cancel_leaves_the_parent(client):
+    parent = client.place("IBM", "BUY", 10, "LMT", lmtPrice="100", transmit=False)
+    child = client.place("IBM", "SELL", 10, "LMT", lmtPrice="190", parentId=parent)
+    client.wait_for_status(child, "PreSubmitted")
+    client.place("IBM", "SELL", 10, "LMT", lmtPrice="191", parentId=parent, order_id=child)
+    assert "191" in client.wait_for("open_order", lambda m: m[1] == str(child))
+    client.cancel(child)
+    client.wait_for_status(child, "Cancelled")
+    shown = [m[1] for m in client.ask(5, 1, until="open_order_end") if m[0] == "5"]
+    assert shown == [str(parent)]
+    client.cancel(parent)
+    client.wait_for_status(parent, "Cancelled")
+
+
+def test_master_client_hears_of_every_clients_orders_and_gets_their_commissions(sandbox):
+    with of(sandbox, "few", 99) as master, of(sandbox, "few") as client:
+        order_id = client.place("IBM", "BUY", 1)
+        assert master.wait_for_status(order_id, "Filled")[9] == str(client.client_id)
+        report = master.wait_for("commission")
+        listed = master.ask(7, 3, 77, 0, "", "", "", "", "", "", until="executions_end")
+        assert report in listed
