@@ -280,11 +280,16 @@ def test_stream_faults_drop_and_double_order_messages(sandbox, port):
     with TwsClient(port, 53) as client:
         sandbox.admin.stream_fault("drop", event="execution", account="interactive_brokers")
         sandbox.admin.stream_fault("duplicate", event="commission", account="interactive_brokers")
-        order_id = client.place("IBM", "BUY", 1)
+        order_id = client.place("IBM", "BUY", 1, orderRef="spoiled")
         first = client.wait_for("commission")
         assert client.wait_for("commission") == first
         assert "execution" not in client.told(order_id)
         assert len(executions(client)) == 1
+    faults = [line["detail"] for line in sandbox.admin.journal(kind="fault", client_order_id="spoiled")]
+    assert [(fault["event"], fault["action"]) for fault in faults] == [
+        ("execution", "drop"),
+        ("commission", "duplicate"),
+    ]
 
 
 def test_manual_order_has_no_id_until_client_0_binds_it(sandbox, port):

@@ -142,10 +142,12 @@ class Gateway:
 
     def _spoiled(self, order: TwsOrder, message: Message, client: Client) -> list[Message]:
         """A message as a fault of the stream wants it; `swap` keeps it back until the next has gone."""
-        fault = self.mischief.stream_fault_for(Call(self.name, NAMES.get(message[0], ""), order.order_ref))
+        event = NAMES.get(message[0], "")
+        fault = self.mischief.stream_fault_for(Call(self.name, event, order.order_ref))
         kept, self._kept = self._kept, []
         if fault is None:
             return [message, *kept]
+        self.venue.note("fault", self.name, client_order_id=order.order_ref, event=event, action=fault.action)
         if fault.action == "swap":
             self._kept = [message]
         elif fault.action == "disconnect":

@@ -190,7 +190,7 @@ class Session:
             return False
         fault = mischief.fault_for(call)
         if fault:
-            self._note("fault", call, request, operation, action=fault.action, when=fault.when)
+            self._note("fault", call, request, operation, action=fault.action, when=fault.when, status=fault.status)
         if fault and fault.when == "before" and not await self._hit(fault, request):
             return False
         if not (fault and fault.action == "error" and fault.when == "before"):
