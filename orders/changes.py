@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from orders import wakeups
 from orders.decision import Market, decide, propose, store_decision
-from orders.executions import settle_canceled_unsent
 from orders.ids import next_request_id
 from orders.intake import known_market, with_prices
 from orders.models import Order, OrderRequest
 from orders.ticket import OrderTicket, read_decimal
+from orders.unsent import settle_canceled_unsent
 from risk import exposure, gate
 from tradingdesk.audit import trail
 from tradingdesk.errors import Conflict, DeskError, InvalidInput

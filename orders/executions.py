@@ -18,12 +18,11 @@ from brokers.models import BrokerAccount
 from orders import lifecycle
 from orders.booking import book_execution
 from orders.models import BrokerMessage, Execution, Order, OrderRequest
+from orders.moving import lock_order, record_change, settle_reservation, state_of
 from orders.replacement import as_one_order
 from orders.twins import twin_of
 from risk import exposure
-from risk.models import ExposureTotal
-from tradingdesk.audit import trail
-from tradingdesk.fix import ClosedAs, ExecType, OrdStatus, RequestKind, RequestState, Side, WorkingAs
+from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState, WorkingAs
 from tradingdesk.statements import Param, Select, insert, update
 
 _CHANGING = frozenset({ExecType.REPLACED, ExecType.RESTATED})
@@ -62,7 +61,6 @@ _AUDIT_KINDS_BY_STATUS = {
 }
 
 _ORDER = Param("order", Order._meta.pk)
-_lock_order = Select(Order.objects.select_for_update().filter(pk=_ORDER).order_by())
 _unanswered_of = Select(OrderRequest.objects.filter(order=_ORDER).unanswered().order_by("id"))
 _executions_of = Select(
     Execution.objects.filter(Q(order=_ORDER) | Q(account=Param("account"), exec_id=Param("exec_id")))
@@ -109,65 +107,18 @@ def apply_cancel_rejected(*, account: BrokerAccount, rejected: CancelRejected) -
     order, _ = find_order(account, rejected)
     with transaction.atomic():
         row = exposure.lock_for_report(account.broker_name, order.symbol)
-        order = _lock_order.first(order=order.pk)
-        before = _state(order)
+        order = lock_order.first(order=order.pk)
+        before = state_of(order)
         refused = _refuse_request(order, rejected)
         order.apply(rejected)
         _fit_reservation(order)
-        moved = _settle_reservation(order, row)
-        if not refused and not moved and _state(order) == before:
+        moved = settle_reservation(order, row)
+        if not refused and not moved and state_of(order) == before:
             return
         update(order)
         _store_message(account, order, rejected, "cancel_rejected")
         kind = "order.cancel_rejected" if rejected.response_to == RequestKind.CANCEL else "order.replace_rejected"
-        _record(kind, order, before, rejected.text)
-
-
-def settle_refused(request: OrderRequest, text: str, *, expired: bool = False) -> None:
-    """Close an order that no broker took: rejected by the broker's word, or expired because it never got there.
-
-    Gives its reservation back. Does nothing when a report has proved meanwhile that it was taken.
-    """
-    with transaction.atomic():
-        row = exposure.lock_for_report(request.broker_name, request.order.symbol)
-        order = _lock_order.first(order=request.order_id)
-        now = timezone.now()
-        values = {"state": RequestState.REFUSED, "text": text, "answered_at": now}
-        if not OrderRequest.objects.filter(pk=request.pk).unanswered().update(**values):
-            return
-        before = _state(order)
-        order.closed_as = ClosedAs.EXPIRED if expired else ClosedAs.REJECTED
-        order.text, order.outcome_unknown_since = text, None
-        order.sent_at = order.sent_at or request.sent_at
-        order.refresh_status()
-        _settle_reservation(order, row)
-        update(order)
-        _record("order.expired" if expired else "order.rejected", order, before, text)
-
-
-def settle_canceled_unsent(order: Order, *, actor: str, reason: str) -> bool:
-    """Cancel an order that was never sent, here and now; False when it was, or may have been.
-
-    Takes its request out of the outbox under the same locks as a report, so no worker can claim it meanwhile.
-    """
-    with transaction.atomic():
-        row = exposure.lock_for_report(order.account_id, order.symbol) if order.account_id else None
-        order = _lock_order.first(order=order.pk)
-        queued = order.requests.filter(kind=RequestKind.NEW, state=RequestState.QUEUED)
-        withdrawn = queued.update(
-            state=RequestState.REFUSED, text="cancelled before it was sent", answered_at=timezone.now()
-        )
-        unrouted = order.account_id is None and order.closed_as is None
-        if not withdrawn and not unrouted:
-            return False
-        before = _state(order)
-        order.closed_as, order.text = ClosedAs.CANCELED, reason or "cancelled before it was sent"
-        order.refresh_status()
-        if row is not None:
-            _settle_reservation(order, row)
-        update(order)
-        _record("order.cancelled", order, before, order.text, actor=actor)
-        return True
+        record_change(kind, order, before, rejected.text)
 
 
 def find_order(account: BrokerAccount, fact: ExecutionReport | CancelRejected) -> tuple[Order, OrderRequest | None]:
@@ -192,8 +143,8 @@ def _apply_state(account: BrokerAccount, order: Order, report: ExecutionReport, 
     `told_as` is the id the broker told it under, which a replacement's request keeps.
     """
     row = exposure.lock_for_report(account.broker_name, order.symbol) if _may_move_exposure(order, report) else None
-    order = _lock_order.first(order=order.pk)
-    before = _state(order)
+    order = lock_order.first(order=order.pk)
+    before = state_of(order)
     request = _accept_request(order, report, told_as=told_as)
     if report.exec_type in _CHANGING and _is_superseded(order, report):
         return
@@ -204,14 +155,14 @@ def _apply_state(account: BrokerAccount, order: Order, report: ExecutionReport, 
     moved = False
     if row is not None:
         _fit_reservation(order)
-        moved = _settle_reservation(order, row)
+        moved = settle_reservation(order, row)
     if report.text:
         order.text = report.text
-    if request is None and not moved and _state(order) == before:
+    if request is None and not moved and state_of(order) == before:
         return
     update(order)
     _store_message(account, order, report, report.exec_type)
-    _record(_audit_kind(order, report, before), order, before, report.text)
+    record_change(_audit_kind(order, report, before), order, before, report.text)
 
 
 def _audit_kind(order: Order, report: ExecutionReport, before: Mapping[str, Any]) -> str:
@@ -240,17 +191,17 @@ def _apply_trade(account: BrokerAccount, order: Order, report: ExecutionReport) 
         return None
     if report.source and (report := _by_one_name(account, order, report, found)) is None:
         return None
-    order = _lock_order.first(order=order.pk)
-    before = _state(order)
+    order = lock_order.first(order=order.pk)
+    before = state_of(order)
     execution = _store_execution(account, order, report)
     trades = [*found, execution]
     _note_acknowledgement(order, report, _accept_request(order, report, told_as=report.broker_order_id))
     order.apply(report, trades)
     position_qty = book_execution(execution, trades, order)
-    _settle_reservation(order, row, position_qty=position_qty, mark_px=report.last_px)
+    settle_reservation(order, row, position_qty=position_qty, mark_px=report.last_px)
     update(order)
     detail = {"exec_id": execution.exec_id, "last_qty": execution.last_qty, "last_px": execution.last_px}
-    _record(_AUDIT_KINDS[report.exec_type], order, before, report.text, **detail)
+    record_change(_AUDIT_KINDS[report.exec_type], order, before, report.text, **detail)
     return execution
 
 
@@ -363,26 +314,6 @@ def _fit_reservation(order: Order) -> None:
     order.reserve_total_qty = max(order.order_qty, order.reserve_total_qty if asked else Decimal(0))
 
 
-def _settle_reservation(
-    order: Order, row: ExposureTotal, *, position_qty: Decimal | None = None, mark_px: Decimal | None = None
-) -> bool:
-    """Bring the locked symbol row in line with what the order still holds; whether that moved it."""
-    qty_before, notional_before = order.reserved_qty, order.reserved_notional
-    order.refresh_reservation()
-    qty_change, notional_change = order.reserved_qty - qty_before, order.reserved_notional - notional_before
-    if not qty_change and not notional_change and position_qty is None:
-        return False
-    exposure.move(
-        row,
-        side=Side(order.side),
-        qty=qty_change,
-        notional=notional_change,
-        position_qty=position_qty,
-        mark_px=mark_px,
-    )
-    return True
-
-
 def _store_message(account: BrokerAccount, order: Order, fact: ExecutionReport | CancelRejected, kind: str) -> None:
     normalized = {name: value for name, value in asdict(fact).items() if name != "raw" and value not in (None, "")}
     message = BrokerMessage(
@@ -398,40 +329,3 @@ def _store_message(account: BrokerAccount, order: Order, fact: ExecutionReport |
         raw=dict(fact.raw),
     )
     insert(message)
-
-
-def _state(order: Order) -> Mapping[str, Any]:
-    """What reports move; two equal states mean that a report said nothing new."""
-    names = (
-        "status",
-        "broker_order_id",
-        "order_qty",
-        "cum_qty",
-        "avg_px",
-        "working_as",
-        "closed_as",
-        "price",
-        "stop_px",
-        "trail_price",
-    )
-    return {name: getattr(order, name) for name in names}
-
-
-def _record(kind: str, order: Order, before: Mapping[str, Any], text: str, *, actor: str = "", **detail: Any) -> None:
-    after = _state(order)
-    changed = {name for name in after if after[name] != before[name]}
-    trail.record(
-        trail.event(
-            kind,
-            actor=actor or f"system:broker.{order.account_id}",
-            entity="order",
-            entity_key=order.client_order_id,
-            client_order_id=order.client_order_id,
-            broker_name=order.account_id or "",
-            symbol=order.symbol,
-            request_id=order.request_id,
-            before={name: before[name] for name in changed},
-            after={**{name: after[name] for name in changed}, **detail},
-            reason=text,
-        )
-    )

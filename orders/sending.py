@@ -26,8 +26,9 @@ from brokers.messages import (
 )
 from brokers.models import Instrument, Listing
 from orders import lifecycle, streaming, wakeups
-from orders.executions import apply_cancel_rejected, apply_report, settle_refused
+from orders.executions import apply_cancel_rejected, apply_report
 from orders.models import Order, OrderRequest
+from orders.unsent import settle_refused
 from risk.rulebook import current_rulebook
 from tradingdesk.fix import OrdType, RequestKind, RequestState, Side, TimeInForce
 from tradingdesk.statements import Param, Select, update_if

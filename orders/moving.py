@@ -1,0 +1,74 @@
+"""What every move of an order shares: its lock, its reservation, and the event that tells what changed."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from orders.models import Order
+from risk import exposure
+from risk.models import ExposureTotal
+from tradingdesk.audit import trail
+from tradingdesk.fix import Side
+from tradingdesk.statements import Param, Select
+
+lock_order = Select(Order.objects.select_for_update().filter(pk=Param("order", Order._meta.pk)).order_by())
+
+
+def settle_reservation(
+    order: Order, row: ExposureTotal, *, position_qty: Decimal | None = None, mark_px: Decimal | None = None
+) -> bool:
+    """Bring the locked symbol row in line with what the order still holds; whether that moved it."""
+    qty_before, notional_before = order.reserved_qty, order.reserved_notional
+    order.refresh_reservation()
+    qty_change, notional_change = order.reserved_qty - qty_before, order.reserved_notional - notional_before
+    if not qty_change and not notional_change and position_qty is None:
+        return False
+    exposure.move(
+        row,
+        side=Side(order.side),
+        qty=qty_change,
+        notional=notional_change,
+        position_qty=position_qty,
+        mark_px=mark_px,
+    )
+    return True
+
+
+def state_of(order: Order) -> Mapping[str, Any]:
+    """What reports move; two equal states mean that a report said nothing new."""
+    names = (
+        "status",
+        "broker_order_id",
+        "order_qty",
+        "cum_qty",
+        "avg_px",
+        "working_as",
+        "closed_as",
+        "price",
+        "stop_px",
+        "trail_price",
+    )
+    return {name: getattr(order, name) for name in names}
+
+
+def record_change(
+    kind: str, order: Order, before: Mapping[str, Any], text: str, *, actor: str = "", **detail: Any
+) -> None:
+    """Write the event of one move: what was before and after, of what changed."""
+    after = state_of(order)
+    changed = {name for name in after if after[name] != before[name]}
+    trail.record(
+        trail.event(
+            kind,
+            actor=actor or f"system:broker.{order.account_id}",
+            entity="order",
+            entity_key=order.client_order_id,
+            client_order_id=order.client_order_id,
+            broker_name=order.account_id or "",
+            symbol=order.symbol,
+            request_id=order.request_id,
+            before={name: before[name] for name in changed},
+            after={**{name: after[name] for name in changed}, **detail},
+            reason=text,
+        )
+    )
