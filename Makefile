@@ -77,7 +77,7 @@ install_chromium = $(1) apt-get update -qq && $(1) env DEBIAN_FRONTEND=nonintera
 	|| echo "Chromium could not be installed: the browser tests will be skipped. Give one with CHROMIUM=/path" >&2
 
 lock: $(VENV)/.dev
-	@for name in base production dev; do \
+	@for name in base production dev ib_insync; do \
 	  $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean:

@@ -16,7 +16,7 @@ PINS = ROOT / "requirements" / "ib_insync.txt"
 @pytest.fixture(scope="module")
 def libraries(request) -> Path:
     """A folder with ib_insync and what belongs to it, made once and kept in the cache."""
-    folder = request.config.cache.mkdir("ib_insync") / PINS.read_text().partition("ib_insync==")[2].split()[0]
+    folder = request.config.cache.mkdir("ib_insync") / PINS.read_text().partition("ib-insync==")[2].split()[0]
     if not (folder / "ib_insync").exists():
         command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "-r", str(PINS), "--target", str(folder)]
         made = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)

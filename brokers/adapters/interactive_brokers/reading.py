@@ -31,7 +31,8 @@ async def executions(
     found = tracker.trades.read(await session.executions())
     when = after or next((one.transact_time for one in found if one.exec_id == after_id), None)
     since = when and when - OVERLAP
-    return [one for one in found if not since or one.exec_type != ExecType.TRADE or one.transact_time >= since]
+    wanted = [one for one in found if not since or one.exec_type != ExecType.TRADE or one.transact_time >= since]
+    return tracker.trades.give(wanted)
 
 
 async def find_order(session: Session, tracker: OrderTracker, client_order_id: str) -> ExecutionReport | None:
@@ -57,7 +58,7 @@ async def _found(session: Session, tracker: OrderTracker, matches: Matches, *, l
     completed = await session.completed_orders()
     mine = (done for done in completed if done.order.account in ("", account_id))
     done = [report for report in (completed_report(one, zone) for one in mine) if matches(report)]
-    trades = [report for report in await executions(session, tracker) if matches(report)]
+    trades = [report for report in tracker.trades.read(await session.executions()) if matches(report)]
     return _with_trades(done[-1], trades) if done else from_executions(trades)
 
 

@@ -70,21 +70,25 @@ class TradeBook:
             report, timer = self._waiting.pop(cost.exec_id)
             timer.cancel()
             self._tell(replace(report, commission=amount, raw=report.raw | {"commissionReport": list(cost.fields)}))
-        elif late := self._late_commission(cost.exec_id):
+        if late := self._late_commission(cost.exec_id):
             self._tell(late)
 
     def read(self, trades: Iterable[Trade]) -> list[ExecutionReport]:
-        """Tell of executions that were asked for, oldest first, with whatever commissions came too late before."""
+        """Read executions that were asked for, oldest first."""
         mine = [trade for trade in trades if trade.execution.acctNumber == self._settings.account_id]
-        found = []
-        for trade in sorted(mine, key=lambda one: (one.time, one.execution.execId)):
-            found.append(report := self._report(trade))
-            if report.commission is None:
-                if report.exec_id not in self._waiting:
-                    self._told_without[report.exec_id] = report
-            elif late := self._late_commission(report.exec_id):
-                found.append(late)
+        found = [self._report(trade) for trade in sorted(mine, key=lambda one: (one.time, one.execution.execId))]
         return sorted(found, key=lambda report: report.transact_time)
+
+    def give(self, reports: Iterable[ExecutionReport]) -> list[ExecutionReport]:
+        """Hand executions out, with the commissions of those that were handed out without: both may be on their way."""
+        given = []
+        for report in reports:
+            given.append(report)
+            if report.commission is None:
+                self._told_without[report.exec_id] = report
+            elif late := self._late_commission(report.exec_id):
+                given.append(late)
+        return given
 
     def flush(self) -> None:
         """Tell what waits for a commission: the connection that would bring it is gone."""
