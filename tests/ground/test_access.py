@@ -1,4 +1,4 @@
-"""The desk's permission query against Django's own."""
+"""Who is let in, and the desk's permission query against Django's own."""
 
 from importlib import import_module
 
@@ -6,6 +6,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from rest_framework.authtoken.models import Token
 
 from tests import factories
 from tradingdesk.access import OneQueryBackend
@@ -64,3 +65,15 @@ def test_groups_go_and_come_back_with_their_migration():
     migration.make_groups(apps, None)
     import_module("analytics.migrations.0002_reconciliation_permissions").grant(apps, None)
     test_groups_differ_in_what_their_names_say()
+
+
+def test_token_opens_the_desk_until_its_owner_is_switched_off(client):
+    person = factories.member_of("viewer")
+    headers = {"Authorization": f"Token {Token.objects.create(user=person).key}"}
+
+    before = client.get("/api/v1/orders/", headers=headers).status_code
+    User.objects.filter(pk=person.pk).update(is_active=False)
+
+    assert before == 200
+    assert client.get("/api/v1/orders/", headers=headers).status_code == 401
+    assert client.get("/api/v1/orders/", headers={"Authorization": "Token none"}).status_code == 401
