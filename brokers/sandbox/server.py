@@ -31,6 +31,7 @@ log = logging.getLogger("sandbox")
 SECRET_VARIABLE = "SANDBOX_ADMIN_SECRET"
 STORE_FILE = "sandbox.sqlite3"
 SHUTDOWN_S = 2.0
+CLEANUP_S = 8.0
 
 
 class CannotStart(Exception):
@@ -97,13 +98,20 @@ async def _serve(options: Options, profile, days, listener: socket.socket, store
         await _first_of(playing)
     finally:
         mischief.clear()
-        playing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await playing
-        for server in tws.values():
-            await server.stop()
-        await runner.cleanup()
+        try:
+            await asyncio.wait_for(_end(playing, tws, runner), CLEANUP_S)
+        except TimeoutError:
+            log.warning("connections were left open: they did not end within %s s", CLEANUP_S)
         venue.close()
+
+
+async def _end(playing: asyncio.Task, tws: dict[str, TwsServer], runner: web.AppRunner) -> None:
+    playing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await playing
+    for server in tws.values():
+        await server.stop()
+    await runner.cleanup()
 
 
 def _tws_servers(options: Options, venue: Venue, feed: Feed, mischief: Mischief) -> dict[str, TwsServer]:
