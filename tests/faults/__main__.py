@@ -37,7 +37,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="desk-faults-"))
     began = time.monotonic()
     problems = _run(plan, folder, options)
-    print(f"{time.monotonic() - began:.0f} s")
+    print(f"{time.monotonic() - began:.0f} s in all")
     if problems:
         _tell(problems, plan, folder)
         return 1

@@ -11,9 +11,9 @@ from decimal import Decimal
 
 from django.db import connection
 
-from brokers.models import BrokerAccount
+from brokers.models import AccountHealth, BrokerAccount
 from orders import sending, sync
-from orders.models import Order, OrderRequest
+from orders.models import Order, OrderRequest, ReconciliationBreak
 from tests.brokers.sandbox_process import SandboxProcess
 from tests.faults import books, verdict
 from tests.faults.accounts import ACCOUNTS, MAX_ORDER_QTY
@@ -47,16 +47,19 @@ class Matrix:
         self.mids = Mids()
         self.deeds = (*DEEDS, *AMENDMENTS) if streaming else DEEDS
         self.too_old: list[str] = []
+        self.took: dict[str, int] = {}
 
     def run(self) -> list[str]:
         """Do all that the plan says, let the desk come to rest, and give what is wrong."""
         names = [account.name for account in ACCOUNTS]
+        began = time.monotonic()
         self.mids.walk(self.chance)
         self.venue.show(self.mids)
         self._place_what_gets_too_old()
         bodies = order_bodies(self.plan.seed, self.plan.orders, self.mids, names)
         for step in self.plan.steps():
             self._do(step, list(itertools.islice(bodies, step.orders)))
+        self.took["trading"] = round(time.monotonic() - began)
         problems = self._settle()
         self.traders.close()
         problems += self._when_quiet()
@@ -66,6 +69,7 @@ class Matrix:
     def counts(self) -> dict[str, object]:
         """What was done and what came of it."""
         there = self.venue.records()
+        breaks = ReconciliationBreak.objects.values_list("kind", "resolution")
         denials = Order.objects.exclude(denials=[]).values_list("denials", flat=True)
         return {
             "kills": dict(sorted(self.killer.done.items())),
@@ -77,6 +81,8 @@ class Matrix:
                 "sent again": self.traders.sent_again,
                 **self.traders.changes,
             },
+            "breaks": Counter(f"{kind} {how or 'open'}" for kind, how in breaks),
+            "seconds": self.took,
             "denials": Counter(one[0]["code"] for one in denials),
             "compared": verdict.counts(books.read_books(), there),
         }
@@ -114,10 +120,12 @@ class Matrix:
         self.killer.release()
 
     def _breathe(self, orders: int) -> None:
-        """Let a worker that was just killed come back and do most of its work, so that there is some to disturb."""
-        waiting = OrderRequest.objects.unanswered()
+        """Let a killed worker do most of its work and breakers close, so that there is something to disturb."""
+        waiting, down = OrderRequest.objects.unanswered(), AccountHealth.objects.filter(healthy=False)
         with contextlib.suppress(AssertionError):
-            self.desk.eventually(lambda: waiting.count() <= orders // 2, "the desk goes on", BREATH_S)
+            self.desk.eventually(
+                lambda: waiting.count() <= orders // 2 and not down.exists(), "the desk goes on", BREATH_S
+            )
 
     def _changes(self, step: Step) -> Iterator[tuple[str, dict[str, str] | None]]:
         """Cancels and replaces of working orders; a kill at one of them gets only that."""
@@ -141,7 +149,9 @@ class Matrix:
 
     def _settle(self) -> list[str]:
         """No more faults; wait until desk and venue agree, and give what they still differ in."""
+        began = time.monotonic()
         self._wait_for_the_too_old()
+        self.took["waiting for the too old"] = round(time.monotonic() - began)
         self.venue.admin.clear()
         deadline = time.monotonic() + SETTLE_S
         while problems := [*books.in_doubt(), *self._disagreements()]:
@@ -149,6 +159,7 @@ class Matrix:
                 break
             self.desk.tend()
             time.sleep(LOOK_EVERY_S)
+        self.took["settling"] = round(time.monotonic() - deadline + SETTLE_S)
         return problems
 
     def _disagreements(self) -> list[str]:

@@ -9,7 +9,7 @@ from tests.environment import ROOT
 
 pytestmark = [pytest.mark.flow, pytest.mark.server, pytest.mark.slow]
 
-SAMPLE = {"--seed": "20131007", "--orders": "60", "--kills": "6", "--faults": "40"}
+SAMPLE = {"--seed": "20131007", "--orders": "48", "--kills": "5", "--faults": "30"}
 END_S = 500
 
 
