@@ -55,6 +55,7 @@ class Connection:
         self._thread: Thread | None = None
         self._announcer: Announcer | None = None
         self._session: Session | None = None
+        self._told_of: Session | None = None
         self._why, self._told_why, self._closed = "not connected yet", "", False
         self._background: set[asyncio.Task] = set()
 
@@ -64,8 +65,7 @@ class Connection:
             if self._announcer is None and not self._closed:
                 name = f"ib-{self.settings.client_id}-tell"
                 self._announcer = Announcer(listener, name=name, on_failure=self._fact_not_taken)
-        loop = self._running()
-        loop.call_soon_threadsafe(self._tell_connected)
+        self._running().call_soon_threadsafe(self._tell_if_connected)
 
     def call(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Do something on the connection, in bounded time.
@@ -222,9 +222,15 @@ class Connection:
             self.quotes.attach(session)
         self._tell_connected()
 
+    def _tell_if_connected(self) -> None:
+        """Tell a listener that came after the connection; the connection tells those that came before."""
+        if self._told_of is not self._session:
+            self._tell_connected()
+
     def _tell_connected(self) -> None:
         session = self._session
         if self._announcer and session is not None and not session.cut_off:
+            self._told_of = session
             self._announcer.connected()
 
     def _tell_disconnected(self, reason: str) -> None:
