@@ -258,6 +258,8 @@ def _accept_request(order: Order, report: ExecutionReport, *, told_as: str) -> O
     Any report of the broker about the order proves that it has the order itself; a cancel or
     replace is proved by a report that carries its id.
     """
+    if order.acknowledged_at and report.client_order_id in ("", order.client_order_id):
+        return None  # the order itself is proved, and this is about nothing else
     waiting = _unanswered_of(order=order.pk)
     proved = [one for one in waiting if one.kind == RequestKind.NEW or one.client_order_id == report.client_order_id]
     for request in proved:
