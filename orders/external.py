@@ -19,7 +19,8 @@ class CannotAdopt(Exception):
 def adopt_external(*, account: BrokerAccount, report: ExecutionReport) -> Order:
     """Make a row for an order of the broker's that is not ours, reserving what it may still trade.
 
-    `report` is a re-read of the order, with its symbol, side and size. Locks the account and symbol rows.
+    `report` is a re-read of the order, with its symbol, side and size. Locks the account and symbol rows; of two
+    that adopt one order at once, from the stream and from a read, the second finds the first one's row.
 
     Raises:
         CannotAdopt: the symbol is not listed here, or the report has no side or size.
@@ -29,6 +30,9 @@ def adopt_external(*, account: BrokerAccount, report: ExecutionReport) -> Order:
         raise CannotAdopt(f"{account.broker_name}: order {report.broker_order_id} ({report.symbol or 'no symbol'})")
     with transaction.atomic():
         row = exposure.lock_for_report(account.broker_name, listing.instrument.symbol)
+        known = Order.objects.filter(account=account, broker_order_id=report.broker_order_id).first()
+        if known is not None:
+            return known
         order = _external_order(account, listing, report)
         order.apply(report)
         order.reserve_px = report.price or report.stop_px or row.mark_px

@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
                 ('sent_at', models.DateTimeField(blank=True, null=True)),
                 ('acknowledged_at', models.DateTimeField(blank=True, null=True)),
                 ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(blank=True, db_column='broker_name', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='brokers.brokeraccount')),
+                ('account', models.ForeignKey(blank=True, db_column='broker_name', db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='brokers.brokeraccount')),
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='brokers.instrument')),
                 ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='legs', to='orders.order')),
                 ('submitted_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),

@@ -31,7 +31,13 @@ class Order(models.Model):
 
     client_order_id = models.CharField(max_length=48, unique=True)
     account = models.ForeignKey(
-        BrokerAccount, on_delete=models.PROTECT, null=True, blank=True, db_column="broker_name", related_name="orders"
+        BrokerAccount,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_column="broker_name",
+        db_index=False,  # the indexes below begin with it
+        related_name="orders",
     )
     preferred_broker = models.CharField(max_length=64, blank=True, default="")
     broker_order_id = models.CharField(max_length=64, null=True, blank=True)

@@ -77,7 +77,8 @@ class ScriptedTws:
         self.answers[number] = answer
 
     def say(self, *messages: list[Any]) -> None:
-        """Send to the client that connected last."""
+        """Send to the client that connected last, once there is one."""
+        self.wait_until(lambda: self.lines)
         for message in messages:
             self.lines[-1].send(message)
 
