@@ -83,7 +83,8 @@ class ScriptedTws:
             self.lines[-1].send(message)
 
     def hang_up(self) -> None:
-        """Drop the client that connected last."""
+        """Drop the client that connected last, once there is one."""
+        self.wait_until(lambda: self.lines)
         self.lines[-1].hang_up()
 
     def of(self, number: int) -> list[list[str]]:
