@@ -19,8 +19,8 @@ from orders.models import Order, RiskDecision, RoutingDecision
 from orders.routing import Candidate, Choice, capability_problems, choose
 from orders.ticket import OrderTicket
 from risk import exposure, gate, rulebook
-from risk.models import Control
-from risk.rules import CandidateAccount, Denial, ProposedOrder, Rulebook
+from risk.models import Control, ExposureTotal
+from risk.rules import AccountVerdict, CandidateAccount, Denial, ProposedOrder, Rulebook
 from tradingdesk.fix import RequestKind, Side
 from tradingdesk.statements import Param, Select, insert
 
@@ -226,9 +226,13 @@ def _not_routable(choice: Choice, preferred: str) -> list[Denial]:
     return found or choice.denials
 
 
-def hold(order: Order, row, verdict_account) -> None:
-    """Reserve an accepted order's exposure on its locked symbol row."""
+def reserve(order: Order, verdict_account: AccountVerdict) -> None:
+    """Work out what an allowed order holds of its account's exposure."""
     for name, value in gate.reservation(verdict_account).items():
         setattr(order, name, value)
     order.refresh_reservation()
+
+
+def hold(order: Order, row: ExposureTotal) -> None:
+    """Enter what an order newly holds on its locked symbol row."""
     exposure.move(row, side=Side(order.side), qty=order.reserved_qty, notional=order.reserved_notional)

@@ -4,7 +4,9 @@ A report that can change what the account holds or has entered takes the account
 symbol's exposure rows first, as intake does, then the order's row.
 """
 
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import Any
@@ -23,7 +25,7 @@ from orders.replacement import as_one_order
 from orders.twins import twin_of
 from risk import exposure
 from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState, WorkingAs
-from tradingdesk.statements import Param, Select, insert, update
+from tradingdesk.statements import Param, Select, insert, together, update
 
 _CHANGING = frozenset({ExecType.REPLACED, ExecType.RESTATED})
 _ENDING = _CHANGING | {ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED, ExecType.DONE_FOR_DAY}
@@ -87,6 +89,8 @@ def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Executio
     if lifecycle.fact_is_trade(report):
         with transaction.atomic():
             return _apply_trade(account, order, report)
+    if _says_nothing_new(order, report):
+        return None
     fact = as_one_order(order, request, report)
     if isinstance(fact, CancelRejected):
         apply_cancel_rejected(account=account, rejected=fact)
@@ -160,9 +164,25 @@ def _apply_state(account: BrokerAccount, order: Order, report: ExecutionReport, 
         order.text = report.text
     if request is None and not moved and state_of(order) == before:
         return
-    update(order)
-    _store_message(account, order, report, report.exec_type)
-    record_change(_audit_kind(order, report, before), order, before, report.text)
+    with together():
+        update(order)
+        _store_message(account, order, report, report.exec_type)
+        record_change(_audit_kind(order, report, before), order, before, report.text)
+
+
+def _says_nothing_new(order: Order, report: ExecutionReport) -> bool:
+    """Tell, without a lock, whether a report of an acknowledged order would leave it as it was read just now.
+
+    The answer to a request and the stream tell the same: whichever comes second ends here.
+    """
+    if order.acknowledged_at is None or report.client_order_id not in ("", order.client_order_id):
+        return False
+    if report.text or _may_move_exposure(order, report):
+        return False
+    before = state_of(order)
+    after = copy(order)
+    after.apply(report)
+    return state_of(after) == before
 
 
 def _audit_kind(order: Order, report: ExecutionReport, before: Mapping[str, Any]) -> str:
@@ -187,7 +207,7 @@ def _is_superseded(order: Order, report: ExecutionReport) -> bool:
 def _apply_trade(account: BrokerAccount, order: Order, report: ExecutionReport) -> Execution | None:
     row = exposure.lock_for_report(account.broker_name, order.symbol)
     found = _executions_of(order=order.pk, account=account.pk, exec_id=report.exec_id)
-    if any(one.account_id == account.pk and one.exec_id == report.exec_id for one in found):
+    if _is_among(found, account, report):
         return None
     if report.source and (report := _by_one_name(account, order, report, found)) is None:
         return None
@@ -198,11 +218,16 @@ def _apply_trade(account: BrokerAccount, order: Order, report: ExecutionReport) 
     _note_acknowledgement(order, report, _accept_request(order, report, told_as=report.broker_order_id))
     order.apply(report, trades)
     position_qty = book_execution(execution, trades, order)
-    settle_reservation(order, row, position_qty=position_qty, mark_px=report.last_px)
-    update(order)
     detail = {"exec_id": execution.exec_id, "last_qty": execution.last_qty, "last_px": execution.last_px}
-    record_change(_AUDIT_KINDS[report.exec_type], order, before, report.text, **detail)
+    with together():
+        settle_reservation(order, row, position_qty=position_qty, mark_px=report.last_px)
+        update(order)
+        record_change(_AUDIT_KINDS[report.exec_type], order, before, report.text, **detail)
     return execution
+
+
+def _is_among(executions: Collection[Execution], account: BrokerAccount, report: ExecutionReport) -> bool:
+    return any(one.account_id == account.pk and one.exec_id == report.exec_id for one in executions)
 
 
 def _by_one_name(
@@ -227,6 +252,42 @@ def _by_one_name(
         return replace(again, exec_type=ExecType.TRADE_CORRECT)
     _store_message(account, order, again, _TOLD_AGAIN)
     return None
+
+
+def note_told_again(account: BrokerAccount, reports: Sequence[ExecutionReport]) -> set[str]:
+    """Note those trades that are stored under another id, many in one transaction; the ids that need no more booking.
+
+    Exposure stays unlocked, which intake would have to wait for. What a bust or correction is about is left to
+    `apply_report`.
+    """
+    trades = [one for one in reports if one.source and one.exec_type == ExecType.TRADE]
+    with transaction.atomic():
+        orders = Order.objects.filter(account=account, broker_order_id__in={one.broker_order_id for one in trades})
+        locked = {order.broker_order_id: order for order in orders.select_for_update().order_by("pk")}
+        found, names = _told_of(order.pk for order in locked.values())
+        again: list[BrokerMessage] = []
+        for report in trades:
+            order = locked.get(report.broker_order_id)
+            if order is None or any(one.exec_ref_id for one in found[order.pk]):
+                continue
+            twin = twin_of(report, found[order.pk], names[order.pk])
+            if twin is not None and report.exec_id not in names[order.pk]:
+                names[order.pk][report.exec_id] = twin.exec_id
+                again.append(_message(account, order, replace(report, exec_ref_id=twin.exec_id), _TOLD_AGAIN))
+        if again:
+            insert(*again)
+    return {exec_id for told in names.values() for exec_id in told}
+
+
+def _told_of(order_pks: Iterable[int]) -> tuple[dict[int, list[Execution]], dict[int, dict[str, str]]]:
+    """Each order's executions, and the other ids that its trades were told under with the ids they are stored under."""
+    pks = list(order_pks)
+    executions, names = defaultdict(list), defaultdict(dict)
+    for one in Execution.objects.filter(order__in=pks).defer("raw", "text").order_by():
+        executions[one.order_id].append(one)
+    for one in BrokerMessage.objects.filter(order__in=pks, kind=_TOLD_AGAIN).defer("raw").order_by("id"):
+        names[one.order_id][one.normalized["exec_id"]] = one.normalized["exec_ref_id"]
+    return executions, names
 
 
 def _store_execution(account: BrokerAccount, order: Order, report: ExecutionReport) -> Execution:
@@ -317,8 +378,12 @@ def _fit_reservation(order: Order) -> None:
 
 
 def _store_message(account: BrokerAccount, order: Order, fact: ExecutionReport | CancelRejected, kind: str) -> None:
+    insert(_message(account, order, fact, kind))
+
+
+def _message(account: BrokerAccount, order: Order, fact: ExecutionReport | CancelRejected, kind: str) -> BrokerMessage:
     normalized = {name: value for name, value in asdict(fact).items() if name != "raw" and value not in (None, "")}
-    message = BrokerMessage(
+    return BrokerMessage(
         account=account,
         order=order,
         kind=kind,
@@ -330,4 +395,3 @@ def _store_message(account: BrokerAccount, order: Order, fact: ExecutionReport |
         normalized=normalized,
         raw=dict(fact.raw),
     )
-    insert(message)

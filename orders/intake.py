@@ -20,6 +20,7 @@ from orders.decision import (
     propose,
     quote_of,
     read_market,
+    reserve,
     store_decision,
 )
 from orders.ids import new_client_order_id
@@ -32,7 +33,7 @@ from tradingdesk.errors import Conflict, InvalidInput
 from tradingdesk.fields import EXACT_DIGITS, significant_digits
 from tradingdesk.fix import ClosedAs, OrdType, RequestKind
 from tradingdesk.middleware import current_request_id
-from tradingdesk.statements import Param, Select, insert, store
+from tradingdesk.statements import Param, Select, insert, store, together
 
 SEND_WITHIN = {OrdType.MARKET: timedelta(seconds=30)}
 SEND_WITHIN_OTHERWISE = timedelta(minutes=5)
@@ -115,17 +116,21 @@ def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor
     held = exposure.lock_for_decision(market.names, ticket.symbol)
     decision = decide(ticket, market, held, propose(ticket))
     if decision.allowed:
-        _accept(order, decision, held)
+        order.account_id = decision.choice.chosen
+        reserve(order, decision.verdict.accounts[order.account_id])
     else:
         order.closed_as = ClosedAs.DENIED
         order.denials = [denial.as_dict() for denial in decision.denials]
         order.text = "; ".join(f"{denial.code}: {denial.detail}" for denial in decision.denials[:3])
     order.refresh_status()
     store(order)
-    store_decision(order, decision)
-    _record(order, decision, actor)
-    if decision.allowed:
-        enqueue_new(order)
+    with together():
+        if decision.allowed:
+            hold(order, held.symbols[order.account_id])
+        store_decision(order, decision)
+        _record(order, decision, actor)
+        if decision.allowed:
+            enqueue_new(order)
 
 
 def enqueue_new(order: Order) -> OrderRequest:
@@ -243,12 +248,6 @@ def _refuse_inexact(ticket: OrderTicket) -> None:
         value = getattr(ticket, name)
         if value is not None and significant_digits(value) > EXACT_DIGITS:
             raise InvalidInput("TOO_PRECISE", f"{name}={value}: give at most {EXACT_DIGITS} significant digits", name)
-
-
-def _accept(order: Order, decision: Decision, held: exposure.Exposure) -> None:
-    chosen = decision.choice.chosen
-    order.account_id = chosen
-    hold(order, held.symbols[chosen], decision.verdict.accounts[chosen])
 
 
 def _store_deferred(order: Order, ticket: OrderTicket, actor: str) -> None:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from orders import wakeups
 from orders.changes import ticket_of
-from orders.decision import Decision, Market, decide, hold, propose, store_decision
+from orders.decision import Decision, Market, decide, hold, propose, reserve, store_decision
 from orders.ids import next_request_id
 from orders.intake import known_market, with_prices
 from orders.models import Order, OrderRequest
@@ -83,7 +83,8 @@ def _withdraw(order: Order) -> None:
 
 def _send_elsewhere(order: Order, decision: Decision, held: exposure.Exposure) -> None:
     order.account_id = decision.choice.chosen
-    hold(order, held.symbols[order.account_id], decision.verdict.accounts[order.account_id])
+    reserve(order, decision.verdict.accounts[order.account_id])
+    hold(order, held.symbols[order.account_id])
     order.save()
     store_decision(order, decision)
     number = order.requests.filter(kind=RequestKind.NEW).count() + 1

@@ -25,7 +25,7 @@ from brokers.messages import (
     TryLater,
 )
 from brokers.models import Instrument, Listing
-from orders import lifecycle, streaming, wakeups
+from orders import lifecycle, sync, wakeups
 from orders.executions import apply_cancel_rejected, apply_report
 from orders.models import Order, OrderRequest
 from orders.unsent import settle_refused
@@ -215,9 +215,11 @@ def _take_answer(request: OrderRequest, answer: ExecutionReport | None) -> None:
         _answer_cancel(request)
     if answer is not None:
         apply_report(account=account, report=answer)
+    if sync.hears(account.broker_name):
+        return
     if answer is None:
         wakeups.sync_soon(account.broker_name, countdown=0.25)
-    elif _trades_at_once(request.order) and not streaming.hears(account.broker_name):
+    elif _trades_at_once(request.order):
         wakeups.sync_soon(account.broker_name, countdown=0.25, reads=wakeups.TRADED)
 
 

@@ -33,7 +33,6 @@ class DeskListener:
     def __init__(self, account: BrokerAccount, gateway: Gateway):
         self.account, self.gateway = account, gateway
         self.quotes: dict[str, QuoteState] = {}
-        self.is_open = False
 
     def on_fact(self, fact: ExecutionReport | CancelRejected) -> None:
         """See `brokers.adapter.Listener`. Raises what the database raises: the fact was not stored."""
@@ -52,14 +51,14 @@ class DeskListener:
     def on_connected(self) -> None:
         """See `brokers.adapter.Listener`."""
         log.info("%s: the stream is open", self.account.broker_name)
-        self.is_open = True
+        sync.note_stream(self.account.broker_name, is_open=True)
         wakeups.sync_soon(self.account.broker_name)
         wakeups.reconcile_soon(self.account.broker_name, countdown=wakeups.RECONCILE_AFTER_CONNECT)
 
     def on_disconnected(self, reason: str) -> None:
         """See `brokers.adapter.Listener`."""
         log.warning("%s: the stream is lost: %s", self.account.broker_name, reason)
-        self.is_open = False
+        sync.note_stream(self.account.broker_name, is_open=False)
 
     def _cancel_rejected(self, rejected: CancelRejected) -> None:
         try:
@@ -116,6 +115,7 @@ class StreamKeeper:
             self._attend(account, gateway)
         finally:
             self.listener = None
+            sync.note_stream(self.broker_name, is_open=False)
             forget_gateway(self.broker_name)
             lease.give_back(self.broker_name)
 
@@ -141,12 +141,6 @@ def keep_streams(broker_names: Iterable[str]) -> None:
         if account is not None and name not in _keepers and adapter_class(account.adapter).capabilities.streaming:
             _keepers[name] = StreamKeeper(name)
             _keepers[name].start()
-
-
-def hears(broker_name: str) -> bool:
-    """Tell whether this process hears at once what the account's broker says."""
-    keeper = _keepers.get(broker_name)
-    return keeper is not None and keeper.listener is not None and keeper.listener.is_open
 
 
 def stop_streams() -> None:

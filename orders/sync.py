@@ -1,6 +1,7 @@
 """Reading an account at its broker: executions, orders, figures and prices; whatever moved is applied.
 
-Every read may fail; what failed is read again at the next turn, and "no answer" changes nothing.
+Every read may fail; what failed is read again at the next turn, and "no answer" changes nothing. What an open stream
+tells anyway is read seldom.
 """
 
 import logging
@@ -18,7 +19,7 @@ from brokers.messages import BrokerError, ExecutionReport, TryLater
 from brokers.models import BrokerAccount, Instrument, Listing, Quote
 from brokers.registry import adapter_class
 from orders import wakeups
-from orders.executions import apply_report
+from orders.executions import apply_report, note_told_again
 from orders.external import CannotAdopt, adopt_external
 from orders.models import Execution, Order, OrderRequest, Position
 from risk import exposure
@@ -29,11 +30,13 @@ log = logging.getLogger(__name__)
 
 EXECUTIONS_EVERY = timedelta(seconds=0.8)
 ORDERS_EVERY = timedelta(seconds=2)
+# Where nothing works, or an open stream tells what moves.
 IDLE_EVERY = timedelta(seconds=10)
 FIGURES_EVERY = timedelta(seconds=5)
 QUOTES_EVERY = timedelta(seconds=3)
 INSTRUMENTS_EVERY = timedelta(hours=12)
 QUOTES_WANTED_FOR = timedelta(minutes=15)
+NOTED_TOGETHER = 50
 WATCHED_AT_MOST = 100  # an account at Interactive Brokers has 100 lines of market data, unless it buys more
 
 
@@ -42,6 +45,7 @@ class _Reader:
     """One account's reading in this process: one thread reads, and goes round again for whoever asked meanwhile."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
+    heard: bool = False
     reading: bool = False
     again: bool = False
     asked: set[str] = field(default_factory=set)
@@ -79,6 +83,20 @@ _readers: dict[str, _Reader] = {}
 _left_alone: set[tuple[str, str]] = set()
 
 
+def _reader(broker_name: str) -> _Reader:
+    return _readers.setdefault(broker_name, _Reader())
+
+
+def hears(broker_name: str) -> bool:
+    """Tell whether this process hears at once what the account's broker says."""
+    return _reader(broker_name).heard
+
+
+def note_stream(broker_name: str, *, is_open: bool) -> None:
+    """Note that this process hears an account from now on, or does not any more."""
+    _reader(broker_name).heard = is_open
+
+
 def sync_account(broker_name: str, *, reads: Iterable[str] = (), thorough: bool = False) -> bool:
     """Read what is due at an account and apply it; False when something could not be read.
 
@@ -86,7 +104,7 @@ def sync_account(broker_name: str, *, reads: Iterable[str] = (), thorough: bool 
     everything. While another thread reads the account this returns at once, and that thread goes
     round again: what happened before a call is always seen by a read after it.
     """
-    reader = _readers.setdefault(broker_name, _Reader())
+    reader = _reader(broker_name)
     if not reader.ask(wakeups.MOVED if thorough else reads):
         return True
     while True:
@@ -104,11 +122,11 @@ def _read_due(account: BrokerAccount, reader: _Reader, thorough: bool) -> bool:
         return False
     reader.rest_until = None
     asked = reader.take_asked()
-    working = asked or Order.objects.open().filter(account=account).exists()
+    busy = asked or (not reader.heard and Order.objects.open().filter(account=account).exists())
     reads = (
         ("instruments", INSTRUMENTS_EVERY, lambda: market.sync_instruments(account)),
-        ("executions", EXECUTIONS_EVERY if working else IDLE_EVERY, lambda: sync_executions(account)),
-        ("orders", ORDERS_EVERY if working else IDLE_EVERY, lambda: sync_orders(account)),
+        ("executions", EXECUTIONS_EVERY if busy else IDLE_EVERY, lambda: sync_executions(account)),
+        ("orders", ORDERS_EVERY if busy else IDLE_EVERY, lambda: sync_orders(account)),
         ("figures", FIGURES_EVERY, lambda: market.sync_account_figures(account)),
         ("quotes", QUOTES_EVERY, lambda: refresh_prices(account)),
     )
@@ -151,6 +169,9 @@ def sync_executions(account: BrokerAccount) -> int:
     reports = gateway.executions(after_id=account.executions_cursor)
     ids = [report.exec_id for report in reports]
     known = set(Execution.objects.filter(account=account, exec_id__in=ids).values_list("exec_id", flat=True))
+    unknown = [report for report in reports if report.exec_id not in known]
+    for begin in range(0, len(unknown), NOTED_TOGETHER):
+        known |= note_told_again(account, unknown[begin : begin + NOTED_TOGETHER])
     read_before, new = account.executions_cursor, 0
     try:
         for report in reports:

@@ -30,9 +30,8 @@ _last_slot: dict[tuple[str, tuple[str, ...]], int] = {}
 
 def send_soon(request: OrderRequest, *, countdown: float = 0) -> None:
     """Wake the broker's worker for a request, after the commit at hand."""
-    transaction.on_commit(
-        partial(wake, SEND_REQUEST, request.pk, queue=broker_queue(request.broker_name), countdown=countdown)
-    )
+    queue = broker_queue(request.broker_name)
+    transaction.on_commit(lambda: wake(SEND_REQUEST, request.pk, queue=queue, countdown=countdown))
 
 
 def route_soon(order: Order) -> None:

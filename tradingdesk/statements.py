@@ -5,12 +5,16 @@ queryset, `insert` and `update` that of whole rows; rows come and go as model in
 """
 
 import threading
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, partial
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet, Value
+
+_unanswered = threading.local()
 
 
 class Param(Value):
@@ -70,29 +74,44 @@ class Select:
         return param.bound(self._kept.values) if isinstance(param, Param) else param
 
 
+@contextmanager
+def together() -> Iterator[None]:
+    """Send `insert` and `update` in the block without waiting for each answer; all are there at its end.
+
+    To be used inside a transaction, without other writes in the block: their counts of rows are not known there. A new
+    row has its key after the block. SQLite, which has no way to wait for, does each at once.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    _unanswered.ends = []
+    try:
+        with connection.wrap_database_errors, connection.connection.pipeline():
+            yield
+        for end in _unanswered.ends:
+            end()
+    finally:
+        del _unanswered.ends
+
+
 def insert(*rows: models.Model) -> None:
     """Write new rows of one model in one statement, and give them their keys, as `row.save()` does for one."""
     model = type(rows[0])
     values = [value for row in rows for value in _values(row, _fields(model), add=True)]
-    with connection.cursor() as cursor:
-        cursor.execute(_insert_sql(model, len(rows)), values)
-        for row, (row.pk,) in zip(rows, cursor.fetchall(), strict=True):
-            row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+    cursor = connection.cursor()
+    cursor.execute(_insert_sql(model, len(rows)), values)
+    _answered(partial(_take_keys, cursor, rows))
 
 
 def update(row: models.Model, *names: str) -> None:
     """Write these fields of a row that is there, or all of them, as `row.save(update_fields=names)` does."""
-    if not update_if(row, {}, *names):
-        raise row.DoesNotExist(f"{row._meta.db_table}: no row {row.pk}")
+    cursor = _update(row, {}, names)
+    _answered(partial(_take_count, cursor, row))
 
 
 def update_if(row: models.Model, seen: Mapping[str, Any], *names: str) -> bool:
     """Write these fields of a row, or all of them, if it still has what was `seen`; False when it has changed."""
-    model, conditions = type(row), {row._meta.pk.name: row.pk, **seen}
-    asked = [model._meta.get_field(name).get_db_prep_save(value, connection) for name, value in conditions.items()]
-    with connection.cursor() as cursor:
-        values = _values(row, _fields(model, *names), add=False)
-        cursor.execute(_update_sql(model, names, tuple(conditions)), [*values, *asked])
+    with _update(row, seen, names) as cursor:
         return cursor.rowcount == 1
 
 
@@ -102,6 +121,36 @@ def store(row: models.Model) -> None:
         insert(row)
     else:
         update(row)
+
+
+def _update(row: models.Model, seen: Mapping[str, Any], names: tuple[str, ...]) -> CursorWrapper:
+    model, conditions = type(row), {row._meta.pk.name: row.pk, **seen}
+    asked = [model._meta.get_field(name).get_db_prep_save(value, connection) for name, value in conditions.items()]
+    cursor = connection.cursor()
+    cursor.execute(
+        _update_sql(model, names, tuple(conditions)), [*_values(row, _fields(model, *names), add=False), *asked]
+    )
+    return cursor
+
+
+def _answered(end: Callable[[], None]) -> None:
+    """Take a statement's answer now, or at the end of the block that it is sent in together with others."""
+    if hasattr(_unanswered, "ends"):
+        _unanswered.ends.append(end)
+    else:
+        end()
+
+
+def _take_keys(cursor: CursorWrapper, rows: tuple[models.Model, ...]) -> None:
+    with cursor:
+        for row, (row.pk,) in zip(rows, cursor.fetchall(), strict=True):
+            row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+
+
+def _take_count(cursor: CursorWrapper, row: models.Model) -> None:
+    with cursor:
+        if cursor.rowcount != 1:
+            raise row.DoesNotExist(f"{row._meta.db_table}: no row {row.pk}")
 
 
 @cache

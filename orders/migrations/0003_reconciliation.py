@@ -8,85 +8,182 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('brokers', '0003_reconciliation_and_breaker'),
-        ('orders', '0002_schedules'),
+        ("brokers", "0003_reconciliation_and_breaker"),
+        ("orders", "0002_schedules"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ReconciliationMemory',
+            name="ReconciliationMemory",
             fields=[
-                ('account', models.OneToOneField(db_column='broker_name', on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to='brokers.brokeraccount')),
-                ('suspected', models.JSONField(blank=True, default=dict)),
-                ('agreed', models.JSONField(blank=True, null=True)),
-                ('cash', tradingdesk.fields.MoneyField(blank=True, decimal_places=6, max_digits=20, null=True)),
-                ('executions_through', models.BigIntegerField(default=0)),
-                ('complete_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.OneToOneField(
+                        db_column="broker_name",
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="brokers.brokeraccount",
+                    ),
+                ),
+                ("suspected", models.JSONField(blank=True, default=dict)),
+                ("agreed", models.JSONField(blank=True, null=True)),
+                ("cash", tradingdesk.fields.MoneyField(blank=True, decimal_places=6, max_digits=20, null=True)),
+                ("executions_through", models.BigIntegerField(default=0)),
+                ("complete_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'verbose_name_plural': 'reconciliation memory',
-                'db_table': 'reconciliation_memory',
+                "verbose_name_plural": "reconciliation memory",
+                "db_table": "reconciliation_memory",
             },
         ),
         migrations.AlterField(
-            model_name='order',
-            name='source',
-            field=models.CharField(choices=[('api', 'Api'), ('admin', 'Admin'), ('command', 'Command'), ('manager', 'Manager'), ('external', 'External'), ('adjustment', 'Adjustment')], default='api', max_length=16),
+            model_name="order",
+            name="source",
+            field=models.CharField(
+                choices=[
+                    ("api", "Api"),
+                    ("admin", "Admin"),
+                    ("command", "Command"),
+                    ("manager", "Manager"),
+                    ("external", "External"),
+                    ("adjustment", "Adjustment"),
+                ],
+                default="api",
+                max_length=16,
+            ),
         ),
         migrations.CreateModel(
-            name='ReconciliationBreak',
+            name="ReconciliationBreak",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('order_unknown_here', 'order unknown here'), ('order_unknown_there', 'order unknown there'), ('status', 'status'), ('quantity', 'quantity'), ('fill_missing', 'fill missing'), ('fill_unknown', 'fill unknown'), ('position', 'position'), ('cash', 'cash'), ('transfer_or_corporate_action', 'transfer or corporate action')], max_length=32)),
-                ('key', models.CharField(max_length=128)),
-                ('symbol', models.CharField(blank=True, default='', max_length=64)),
-                ('desk_value', models.CharField(blank=True, default='', max_length=128)),
-                ('broker_value', models.CharField(blank=True, default='', max_length=128)),
-                ('signature', models.CharField(blank=True, default='', max_length=256)),
-                ('detail', models.JSONField(blank=True, default=dict)),
-                ('state', models.CharField(choices=[('open', 'Open'), ('resolved', 'Resolved')], default='open', max_length=8)),
-                ('opened_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('seen_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('resolution', models.CharField(blank=True, choices=[('agreed', 'desk and broker agree again'), ('accepted', "the broker's word was taken"), ('kept', "the desk's word was kept")], default='', max_length=8)),
-                ('resolved_at', models.DateTimeField(blank=True, null=True)),
-                ('resolved_by', models.CharField(blank=True, default='', max_length=150)),
-                ('reason', models.TextField(blank=True, default='')),
-                ('account', models.ForeignKey(db_column='broker_name', on_delete=django.db.models.deletion.PROTECT, related_name='breaks', to='brokers.brokeraccount')),
-                ('order', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='breaks', to='orders.order')),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("order_unknown_here", "order unknown here"),
+                            ("order_unknown_there", "order unknown there"),
+                            ("status", "status"),
+                            ("quantity", "quantity"),
+                            ("fill_missing", "fill missing"),
+                            ("fill_unknown", "fill unknown"),
+                            ("position", "position"),
+                            ("cash", "cash"),
+                            ("transfer_or_corporate_action", "transfer or corporate action"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                ("key", models.CharField(max_length=128)),
+                ("symbol", models.CharField(blank=True, default="", max_length=64)),
+                ("desk_value", models.CharField(blank=True, default="", max_length=128)),
+                ("broker_value", models.CharField(blank=True, default="", max_length=128)),
+                ("signature", models.CharField(blank=True, default="", max_length=256)),
+                ("detail", models.JSONField(blank=True, default=dict)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "Open"), ("resolved", "Resolved")], default="open", max_length=8
+                    ),
+                ),
+                ("opened_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("seen_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "resolution",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("agreed", "desk and broker agree again"),
+                            ("accepted", "the broker's word was taken"),
+                            ("kept", "the desk's word was kept"),
+                        ],
+                        default="",
+                        max_length=8,
+                    ),
+                ),
+                ("resolved_at", models.DateTimeField(blank=True, null=True)),
+                ("resolved_by", models.CharField(blank=True, default="", max_length=150)),
+                ("reason", models.TextField(blank=True, default="")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_column="broker_name",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="breaks",
+                        to="brokers.brokeraccount",
+                    ),
+                ),
+                (
+                    "order",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="breaks",
+                        to="orders.order",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'reconciliation_breaks',
-                'ordering': ['-opened_at', '-id'],
-                'permissions': [('resolve_break', 'Can resolve reconciliation breaks')],
-                'indexes': [models.Index(fields=['account', 'kind', 'key', 'id'], name='break_account_kind_key'), models.Index(fields=['opened_at', 'id'], name='break_opened')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'open')), fields=('account', 'kind', 'key'), name='break_open_once')],
+                "db_table": "reconciliation_breaks",
+                "ordering": ["-opened_at", "-id"],
+                "permissions": [("resolve_break", "Can resolve reconciliation breaks")],
+                "indexes": [
+                    models.Index(fields=["account", "kind", "key", "id"], name="break_account_kind_key"),
+                    models.Index(fields=["opened_at", "id"], name="break_opened"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "open")), fields=("account", "kind", "key"), name="break_open_once"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ReconciliationRun',
+            name="ReconciliationRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('started_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('complete', models.BooleanField()),
-                ('unread', models.JSONField(blank=True, default=list)),
-                ('orders_compared', models.PositiveIntegerField(default=0)),
-                ('positions_compared', models.PositiveIntegerField(default=0)),
-                ('fills_repaired', models.PositiveIntegerField(default=0, help_text='executions that only this run brought')),
-                ('orders_adopted', models.PositiveIntegerField(default=0)),
-                ('differences', models.PositiveIntegerField(default=0)),
-                ('breaks_opened', models.PositiveIntegerField(default=0)),
-                ('breaks_closed', models.PositiveIntegerField(default=0)),
-                ('account', models.ForeignKey(db_column='broker_name', on_delete=django.db.models.deletion.PROTECT, related_name='reconciliation_runs', to='brokers.brokeraccount')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("started_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("complete", models.BooleanField()),
+                ("unread", models.JSONField(blank=True, default=list)),
+                ("orders_compared", models.PositiveIntegerField(default=0)),
+                ("positions_compared", models.PositiveIntegerField(default=0)),
+                (
+                    "fills_repaired",
+                    models.PositiveIntegerField(default=0, help_text="executions that only this run brought"),
+                ),
+                ("orders_adopted", models.PositiveIntegerField(default=0)),
+                ("differences", models.PositiveIntegerField(default=0)),
+                ("breaks_opened", models.PositiveIntegerField(default=0)),
+                ("breaks_closed", models.PositiveIntegerField(default=0)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_column="broker_name",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="reconciliation_runs",
+                        to="brokers.brokeraccount",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'reconciliation_runs',
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['account', 'started_at'], name='reconciliation_account_time')],
+                "db_table": "reconciliation_runs",
+                "ordering": ["-id"],
+                "indexes": [models.Index(fields=["account", "started_at"], name="reconciliation_account_time")],
             },
         ),
     ]

@@ -13,7 +13,7 @@ from orders.models import Order
 from risk.models import ExposureTotal
 from tests.factories import OrderFactory, QuoteFactory
 from tradingdesk.audit.models import AuditEvent
-from tradingdesk.statements import Param, Select, insert, store, update, update_if
+from tradingdesk.statements import Param, Select, insert, store, together, update, update_if
 
 pytestmark = pytest.mark.django_db
 
@@ -190,6 +190,47 @@ def test_update_if_writes_only_over_what_was_seen():
     assert not update_if(other, {"strategy": "seen"}, "strategy")
 
     assert Order.objects.get().strategy == "first"
+
+
+def test_rows_written_together_are_there_with_their_keys_after_the_block():
+    order = OrderFactory(strategy="before")
+    order.strategy = "after"
+    events = [AuditEvent(kind=f"test {number}", actor="ann") for number in range(3)]
+
+    with transaction.atomic(), together():
+        insert(events[0])
+        update(order, "strategy")
+        assert by_id.first(client_order_id=order.client_order_id).strategy == "after"
+        insert(*events[1:])
+
+    assert list(AuditEvent.objects.order_by("id").values_list("pk", "kind")) == [(e.pk, e.kind) for e in events]
+    assert Order.objects.get().strategy == "after"
+
+
+def test_failure_of_one_statement_among_others_undoes_all_of_them():
+    order = OrderFactory()
+    copy = Order(client_order_id=order.client_order_id, instrument=order.instrument, symbol="IBM", order_qty=1)
+
+    def write():
+        with transaction.atomic(), together():
+            insert(AuditEvent(kind="test", actor="ann"))
+            insert(copy)
+            insert(AuditEvent(kind="test", actor="ann"))
+
+    with pytest.raises(IntegrityError):
+        write()
+
+    assert not AuditEvent.objects.exists()
+    insert(AuditEvent(kind="test", actor="ann"))
+    assert AuditEvent.objects.get().pk
+
+
+def test_update_of_a_row_that_is_gone_fails_at_the_end_of_its_block():
+    order = OrderFactory()
+    Order.objects.filter(pk=order.pk).delete()
+
+    with pytest.raises(Order.DoesNotExist), transaction.atomic(), together():
+        update(order)
 
 
 def test_store_inserts_once_and_updates_afterwards():

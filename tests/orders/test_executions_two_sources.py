@@ -5,9 +5,10 @@ from itertools import permutations
 
 import pytest
 
+from orders.executions import note_told_again
 from orders.models import BrokerMessage, Execution, Position
 from tests.orders.desk import Counterparty, roomy_desk, submit
-from tradingdesk.fix import OrdStatus
+from tradingdesk.fix import ExecType, OrdStatus
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +65,34 @@ def test_trades_that_differ_are_two(broker, other):
     streamed(broker, "1", 40, 40)
     assert listed(broker, "2", **other) is not None
     assert Execution.objects.count() == 2
+
+
+def test_list_of_trades_that_the_stream_told_is_noted_at_once_and_the_rest_is_left_to_be_booked(broker):
+    other = Counterparty(submit(broker_name="alpaca"))
+    other.acknowledge()
+    for one in (broker, other):
+        streamed(one, f"1-{one.order.pk}", 40, 40)
+        streamed(one, f"2-{one.order.pk}", 40, 80)
+    listed_now = [
+        one.report(ExecType.TRADE, exec_id=f"A{number}", last_qty=40, last_px=100, cum_qty=cum, source="activities")
+        for number, (one, cum) in enumerate([(broker, 40), (other, 40), (other, 80), (other, 120)])
+    ]
+
+    noted = [note_told_again(broker.account, listed_now) for _ in range(2)]
+
+    assert noted == [{"A0", "A1", "A2"}] * 2
+    assert BrokerMessage.objects.filter(kind="trade_again").count() == 3
+    assert Execution.objects.count() == 4
+    assert broker.bust("SB", f"S1-{broker.order.pk}", source="stream", last_qty=40, last_px=100) is not None
+    assert held() == 120
+
+
+def test_list_that_tells_of_an_order_with_a_bust_is_left_to_be_booked_one_by_one(broker):
+    streamed(broker, "1", 40, 40)
+    broker.bust("SB", "S1", source="stream", last_qty=40, last_px=100)
+    again = broker.report(ExecType.TRADE, exec_id="A1", last_qty=40, last_px=100, cum_qty=40, source="activities")
+
+    assert note_told_again(broker.account, [again]) == set()
 
 
 def test_brokers_with_one_name_for_a_trade_are_not_compared(broker):

@@ -81,7 +81,7 @@ def test_known_acknowledgement():
     broker = working()
     report = broker.report(ExecType.NEW, status=OrdStatus.NEW)
 
-    assert statements(lambda: broker.hear(report)) == 2
+    assert statements(lambda: broker.hear(report)) == 1
 
 
 def test_first_fill_that_opens_a_position():

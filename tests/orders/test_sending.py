@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from brokers.messages import ExecutionReport, NotSupported, OrderRefused, OutcomeUnknown, TryLater
-from orders import sending, streaming, tasks, wakeups
+from orders import sending, sync, tasks, wakeups
 from orders.changes import parse_changes, request_cancel, request_replace
 from orders.models import Order, OrderRequest
 from risk.halts import halt, halts_in_force, resume
@@ -534,7 +534,7 @@ def test_sweeper_wakes_for_what_no_wake_up_reached(order, gateway, wakings, djan
 @pytest.mark.parametrize(("heard", "reads"), [(False, [("alpaca", wakeups.TRADED)]), (True, [])])
 def test_fill_of_a_market_order_is_read_soon_unless_a_stream_tells_it(order, gateway, monkeypatch, heard, reads):
     asked = []
-    monkeypatch.setattr(streaming, "hears", lambda name: heard)
+    monkeypatch.setattr(sync, "hears", lambda name: heard)
     monkeypatch.setattr(wakeups, "sync_soon", lambda name, *, countdown, reads: asked.append((name, reads)))
 
     send(submit(broker_name="alpaca", ord_type="market", price=None))

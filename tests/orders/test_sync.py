@@ -14,6 +14,7 @@ from brokers.messages import OutcomeUnknown, TryLater
 from brokers.models import BrokerAccount, Instrument
 from orders import sync, wakeups
 from orders.models import Execution, Order
+from tests.orders.desk import submit
 from tests.orders.facts import at, report
 from tradingdesk.fix import ExecType, OrdStatus, Side
 
@@ -90,6 +91,22 @@ def test_what_is_asked_for_is_read_whether_due_or_not(venue, reads):
     venue.asked.clear()
     sync.sync_account("alpaca", reads=reads)
     assert venue.asked == list(reads)
+
+
+def test_account_that_a_stream_tells_about_is_read_seldom_until_the_stream_is_lost(venue):
+    submit(broker_name="alpaca")
+    sync.sync_account("alpaca")
+    reader = sync._readers["alpaca"]
+    reader.read_at["executions"] = reader.read_at["orders"] = timezone.now() - sync.ORDERS_EVERY
+    venue.asked.clear()
+
+    sync.note_stream("alpaca", is_open=True)
+    sync.sync_account("alpaca")
+    assert (sync.hears("alpaca"), venue.asked) == (True, [])
+
+    sync.note_stream("alpaca", is_open=False)
+    sync.sync_account("alpaca")
+    assert (sync.hears("alpaca"), venue.asked) == (False, ["executions", "orders"])
 
 
 def test_thorough_round_reads_everything(venue):

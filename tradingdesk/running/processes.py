@@ -10,8 +10,8 @@ from django.conf import settings
 from tradingdesk.queues import DESK_QUEUE
 from tradingdesk.running.children import Child
 
-WEB_THREADS = 8
-BROKER_THREADS = 16
+WEB_THREADS = 4
+BROKER_THREADS = 8
 DESK_PROCESSES = 2
 MOST_WEB_PROCESSES = 4
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
