@@ -7,9 +7,11 @@ from django.db import transaction
 from brokers.messages import ExecutionReport
 from brokers.models import BrokerAccount, Listing
 from orders.models import Order
+from orders.moving import lock_order, record_change, state_of
 from risk import exposure
 from tradingdesk.audit import trail
-from tradingdesk.fix import OrdType, Side, TimeInForce
+from tradingdesk.fix import ClosedAs, OrdType, Side, TimeInForce
+from tradingdesk.statements import update
 
 
 class CannotAdopt(Exception):
@@ -42,6 +44,27 @@ def adopt_external(*, account: BrokerAccount, report: ExecutionReport) -> Order:
         exposure.move(row, side=Side(order.side), qty=order.reserved_qty, notional=order.reserved_notional)
         _record(order)
     return order
+
+
+def close_replaced(*, account: BrokerAccount, old: ExecutionReport, new: ExecutionReport) -> None:
+    """Close an order of the desk that somebody replaced at the broker; the successor is an adopted order of its own.
+
+    Does nothing where the row went over to the successor, as it does when the desk asked for the replace.
+    """
+    both = Order.objects.filter(account=account, broker_order_id__in=[old.broker_order_id, new.broker_order_id])
+    rows = {order.broker_order_id: order for order in both}
+    if len(rows) < 2 or not rows[old.broker_order_id].is_open:
+        return
+    with transaction.atomic():
+        row = exposure.lock_for_report(account.broker_name, rows[old.broker_order_id].symbol)
+        order = lock_order.first(order=rows[old.broker_order_id].pk)
+        before = state_of(order)
+        exposure.move(row, side=Side(order.side), qty=-order.reserved_qty, notional=-order.reserved_notional)
+        order.closed_as = ClosedAs.REPLACED
+        order.refresh_status()
+        order.refresh_reservation()
+        update(order)
+        record_change("order.replaced", order, before, f"replaced at the broker by {new.broker_order_id}")
 
 
 def _external_order(account: BrokerAccount, listing: Listing, report: ExecutionReport) -> Order:

@@ -7,7 +7,7 @@ tells anyway is read seldom.
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -19,12 +19,13 @@ from brokers.messages import BrokerError, ExecutionReport, TryLater
 from brokers.models import BrokerAccount, Instrument, Listing, Quote
 from brokers.registry import adapter_class
 from orders import wakeups
-from orders.executions import apply_report, note_told_again
-from orders.external import CannotAdopt, adopt_external
+from orders.executions import apply_report
+from orders.external import CannotAdopt, adopt_external, close_replaced
 from orders.models import Execution, Order, OrderRequest, Position
+from orders.retold import note_told_again
 from risk import exposure
 from risk.models import ExposureTotal
-from tradingdesk.fix import RequestKind, RequestState
+from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +198,30 @@ def sync_orders(account: BrokerAccount) -> None:
     for broker_order_id in _ids_to_read(ours, seen):
         report = gateway.read_order(broker_order_id)
         if report is not None:
-            apply_any(account, gateway, report)
+            _apply_reading(account, gateway, report)
+
+
+def _apply_reading(account: BrokerAccount, gateway: Gateway, report: ExecutionReport) -> None:
+    """Apply what was read of an order; one that stands here under an id that was replaced first goes over to the next.
+
+    Whatever became of the replacement since: that it took over is proved by the order that it replaced.
+    """
+    successor = _successor(account, gateway, report)
+    if successor is None:
+        apply_any(account, gateway, report)
+        return
+    took_over = {"exec_type": ExecType.REPLACED, "status": OrdStatus.NEW, "text": ""}
+    apply_any(account, gateway, replace(successor, **took_over, transact_time=report.transact_time))
+    close_replaced(account=account, old=report, new=successor)
+    _apply_reading(account, gateway, successor)
+
+
+def _successor(account: BrokerAccount, gateway: Gateway, report: ExecutionReport) -> ExecutionReport | None:
+    """Read the order that took over from one that has a row here under its id; None when there is none."""
+    if report.status != OrdStatus.REPLACED or not report.replaced_by:
+        return None
+    stands_here = Order.objects.filter(account=account, broker_order_id=report.broker_order_id).exists()
+    return gateway.read_order(report.replaced_by) if stands_here else None
 
 
 def refresh_prices(account: BrokerAccount) -> None:

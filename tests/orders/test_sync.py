@@ -13,10 +13,12 @@ from brokers import market
 from brokers.messages import OutcomeUnknown, TryLater
 from brokers.models import BrokerAccount, Instrument
 from orders import sync, wakeups
+from orders.changes import parse_changes, request_replace
 from orders.models import Execution, Order
-from tests.orders.desk import submit
+from tests.orders.desk import Counterparty, submit
 from tests.orders.facts import at, report
-from tradingdesk.fix import ExecType, OrdStatus, Side
+from tests.orders.invariants import assert_books_balance
+from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState, Side
 
 WITHIN = 30
 
@@ -215,6 +217,78 @@ def test_no_answer_about_an_order_changes_nothing(venue, wakings):
     venue.working, venue.orders = [], {}
     sync.sync_orders(account())
     assert Order.objects.get().status == "new"
+
+
+def replaced_order(venue) -> Counterparty:
+    """An order B-1 whose replacement B-2 took over and then ended, of which the desk heard nothing."""
+    broker = Counterparty(submit(broker_name="alpaca", client_order_id="X"), "B-1")
+    broker.acknowledge()
+    request_replace(order=broker.order, changes=parse_changes({"order_qty": "150"}), actor="ann")
+    broker.tell(ExecType.PENDING_REPLACE, client_order_id="X-R1", status=OrdStatus.PENDING_REPLACE)
+    facts = {"exec_type": ExecType.ORDER_STATUS, "order_qty": Decimal(150)}
+    old = report(seconds=20, broker_order_id="B-1", client_order_id="X", **facts)
+    new = report(seconds=30, broker_order_id="B-2", client_order_id="X-R1", **facts)
+    venue.orders = {
+        "B-1": replace(old, status=OrdStatus.REPLACED, replaced_by="B-2"),
+        "B-2": replace(new, status=OrdStatus.REJECTED, replaces="B-1", text="no more"),
+    }
+    return broker
+
+
+@pytest.mark.parametrize("rejection_heard", [False, True])
+def test_replacement_that_took_over_unheard_and_was_rejected_later_closes_the_order(venue, wakings, rejection_heard):
+    broker = replaced_order(venue)
+    if rejection_heard:
+        sync.apply_any(account(), venue, replace(venue.orders["B-2"], exec_type=ExecType.REJECTED))
+        assert broker.order.status == "new"
+
+    sync.sync_orders(account())
+
+    order = broker.order
+    request = order.requests.get(kind=RequestKind.REPLACE)
+    assert (order.status, order.broker_order_id, order.text) == ("rejected", "B-2", "no more")
+    assert (request.state, order.order_qty, order.reserved_qty) == (RequestState.ACCEPTED, 150, 0)
+    assert_books_balance()
+
+
+def test_replacements_of_replacements_that_took_over_unheard_are_followed_to_the_last(venue, wakings):
+    broker = replaced_order(venue)
+    middle = replace(venue.orders["B-2"], status=OrdStatus.REPLACED, replaced_by="B-3", text="")
+    last = replace(middle, broker_order_id="B-3", client_order_id="X-R2", replaced_by=None, transact_time=at(40))
+    venue.orders |= {"B-2": middle, "B-3": replace(last, status=OrdStatus.CANCELED)}
+    broker.refuse(broker.order.requests.get(client_order_id="X-R1"), OrdStatus.NEW)
+    request_replace(order=broker.order, changes=parse_changes({"order_qty": "160"}), actor="ann")
+
+    sync.sync_orders(account())
+
+    assert (broker.order.status, broker.order.broker_order_id) == ("canceled", "B-3")
+    assert_books_balance()
+
+
+def test_order_that_somebody_replaced_at_the_broker_is_closed_and_the_successor_adopted(venue, wakings):
+    broker = Counterparty(submit(broker_name="alpaca", client_order_id="X"), "B-1")
+    broker.acknowledge()
+    broker.fill("e1", 30)
+    old = report(ExecType.ORDER_STATUS, seconds=20, broker_order_id="B-1", client_order_id="X")
+    successor = replace(strangers_order(), client_order_id="by-hand", replaces="B-1", transact_time=at(20))
+    venue.orders = {"B-1": replace(old, status=OrdStatus.REPLACED, replaced_by="B-9"), "B-9": successor}
+
+    sync.sync_orders(account())
+
+    adopted = Order.objects.get(broker_order_id="B-9")
+    assert (broker.order.status, broker.order.cum_qty, broker.order.reserved_qty) == ("replaced", 30, 0)
+    assert (adopted.source, adopted.status, adopted.reserved_qty) == ("external", "new", 10)
+    assert_books_balance()
+
+
+def test_rejected_replacement_leaves_the_order_that_was_never_replaced(venue, wakings):
+    broker = replaced_order(venue)
+    venue.orders["B-1"] = replace(venue.orders["B-1"], status=OrdStatus.NEW, replaced_by=None)
+
+    sync.sync_orders(account())
+
+    assert (broker.order.status, broker.order.broker_order_id, broker.order.order_qty) == ("new", "B-1", 100)
+    assert_books_balance()
 
 
 def test_order_in_a_symbol_that_is_not_listed_is_passed_over_and_told(venue, wakings, caplog):
