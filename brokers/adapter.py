@@ -10,7 +10,7 @@ come from several threads at once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -31,6 +31,7 @@ from brokers.messages import (
 from tradingdesk.fix import AssetClass, OrderClass, OrdType, TimeInForce
 
 AUCTIONS = frozenset({TimeInForce.OPG, TimeInForce.CLS})
+AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 FOR_AUCTIONS = frozenset({OrdType.MARKET, OrdType.LIMIT})
 IN_EXTENDED_HOURS = frozenset({TimeInForce.DAY, TimeInForce.GTC})
 
@@ -70,6 +71,7 @@ class Capabilities:
     fractional_time_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY})
     fractional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})
     notional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})
+    at_once_ord_types: frozenset[OrdType] = frozenset(OrdType)
 
     def objections(self, order: OrderTerms) -> Iterable[tuple[str, str]]:
         """Give the fields that keep this order from being put to the broker, each with what was found. Pure."""
@@ -93,8 +95,10 @@ class Capabilities:
         return "; ".join(f"{name}={found}" for name, found in self.objections(order))
 
     def _session_objections(self, order: OrderTerms) -> Iterable[tuple[str, str]]:
-        """What no broker of ours takes: stops at an auction, and anything but resting limits outside the session."""
-        if order.time_in_force in AUCTIONS & self.time_in_force and order.ord_type not in FOR_AUCTIONS:
+        """What a time in force does not go with: stops at an auction, or anything but limits outside the session."""
+        fitting = FOR_AUCTIONS if order.time_in_force in AUCTIONS else self.at_once_ord_types
+        with_limits = (AUCTIONS | AT_ONCE) & self.time_in_force
+        if order.time_in_force in with_limits and order.ord_type not in fitting:
             yield "ord_type", f"{order.ord_type} for {order.time_in_force}"
         if not order.extended_hours or not self.extended_hours:
             return
@@ -122,11 +126,11 @@ class Capabilities:
 class Listener(Protocol):
     """Who hears what a broker says unasked: calls from the adapter's own thread, one at a time, in its order.
 
-    A fact that the listener could not take raises; the adapter then counts the connection as lost.
+    What the listener could not take raises; the adapter then counts the connection as lost.
     """
 
-    def on_fact(self, fact: ExecutionReport | CancelRejected) -> None:
-        """An order moved."""
+    def on_facts(self, facts: Sequence[ExecutionReport | CancelRejected]) -> None:
+        """Orders moved: everything that came since the last call, oldest first."""
 
     def on_quote(self, quote: QuoteState) -> None:
         """A price changed."""

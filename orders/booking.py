@@ -3,31 +3,25 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
-from brokers.models import Instrument
+from orders.ledger import Ledger
 from orders.lifecycle import chronological, live_trades
 from orders.models import Execution, Order, Position, TradeLog
 from orders.round_trips import RoundTrip, book, fold
 from tradingdesk.fix import ExecType
-from tradingdesk.statements import Param, Select, store
-
-_last_position = Select(
-    Position.objects.filter(account=Param("account"), instrument=Param("instrument", Instrument._meta.pk))
-    .select_related("trade_log")
-    .order_by("-opened_at", "-id")[:1]
-)
+from tradingdesk.statements import store
 
 
-def book_execution(execution: Execution, trades: Iterable[Execution], order: Order) -> Decimal:
-    """Book one new execution; the signed quantity that the account then holds.
+def book_execution(execution: Execution, order: Order, ledger: Ledger) -> Decimal:
+    """Book one new execution, which the ledger has already; the signed quantity that the account then holds.
 
-    `trades` are all executions of its order. A trade that comes in its turn goes on from the
-    stored row; a bust, a correction, or one that comes late folds the instrument's executions anew.
+    A trade that comes in its turn goes on from the position as it is; a bust, a correction, or one
+    that comes late folds the instrument's executions anew.
     """
-    last = _last_position.first(account=execution.account_id, instrument=execution.instrument_id)
-    if _in_turn(execution, trades, last):
+    last = ledger.position_of(execution.instrument_id)
+    if _in_turn(execution, ledger.executions_of(order), last):
         open_row = last if last is not None and last.is_open else None
-        return _store(book(_trip_of(open_row), execution), [open_row] if open_row else [], execution, order)
-    return _fold_anew(execution)
+        return _store(book(_trip_of(open_row), execution), [open_row] if open_row else [], execution, order, ledger)
+    return _fold_anew(execution, ledger)
 
 
 def _in_turn(execution: Execution, trades: Iterable[Execution], last: Position | None) -> bool:
@@ -38,8 +32,9 @@ def _in_turn(execution: Execution, trades: Iterable[Execution], last: Position |
     return last is None or (last.last_trade_at, last.last_exec_id) < chronological(execution)
 
 
-def _fold_anew(execution: Execution) -> Decimal:
+def _fold_anew(execution: Execution, ledger: Ledger) -> Decimal:
     """Fold every execution of the account and instrument, and bring the stored rows in line."""
+    ledger.write()
     history = Execution.objects.filter(account_id=execution.account_id, instrument_id=execution.instrument_id)
     trips = fold(live_trades(history.defer("raw", "text")))
     rows = list(
@@ -49,23 +44,35 @@ def _fold_anew(execution: Execution) -> Decimal:
     )
     for surplus in rows[len(trips) :]:
         surplus.delete()
-    return _store(trips, rows[: len(trips)], execution, None)
+    return _store(trips, rows[: len(trips)], execution, None, ledger)
 
 
-def _store(trips: list[RoundTrip], rows: list[Position], execution: Execution, order: Order | None) -> Decimal:
-    """Write trips over rows, one for one, new rows for the rest; closed ones first, so that one at most is open."""
+def _store(
+    trips: list[RoundTrip], rows: list[Position], execution: Execution, order: Order | None, ledger: Ledger
+) -> Decimal:
+    """Put trips over rows, one for one, new rows for the rest; closed ones first, so that one at most is open."""
+    row = None
     for trip, row in zip(trips, rows + [None] * (len(trips) - len(rows)), strict=True):
         row = row or Position(
             account_id=execution.account_id, instrument_id=execution.instrument_id, symbol=execution.symbol
         )
         is_new = row.pk is None
-        _store_position(row, trip)
-        log = TradeLog(position=row, account_id=row.account_id, symbol=row.symbol) if is_new else row.trade_log
-        _store_log(log, trip, order)
+        _fill_position(row, trip)
+        if is_new:
+            ledger.write()
+            store(row)
+            row.trade_log = TradeLog(position=row, account_id=row.account_id, symbol=row.symbol)
+        _fill_log(row.trade_log, trip, order)
+        if is_new:
+            store(row.trade_log)
+        else:
+            ledger.moved(row)
+            ledger.moved(row.trade_log)
+    ledger.note_position(row, execution.instrument_id)
     return trips[-1].qty if trips else Decimal(0)
 
 
-def _store_position(row: Position, trip: RoundTrip) -> None:
+def _fill_position(row: Position, trip: RoundTrip) -> None:
     for name in (
         "qty",
         "avg_px",
@@ -77,10 +84,9 @@ def _store_position(row: Position, trip: RoundTrip) -> None:
         "last_exec_id",
     ):
         setattr(row, name, getattr(trip, name))
-    store(row)
 
 
-def _store_log(log: TradeLog, trip: RoundTrip, order: Order | None) -> None:
+def _fill_log(log: TradeLog, trip: RoundTrip, order: Order | None) -> None:
     if log.order_id != trip.order_pk:
         opener = order if order is not None and order.pk == trip.order_pk else Order.objects.get(pk=trip.order_pk)
         log.order, log.strategy = opener, opener.strategy
@@ -89,7 +95,6 @@ def _store_log(log: TradeLog, trip: RoundTrip, order: Order | None) -> None:
         setattr(log, name, getattr(trip, name))
     log.gross_pnl = trip.realized_pnl
     log.net_pnl = trip.realized_pnl - trip.commission
-    store(log)
 
 
 def _trip_of(row: Position | None) -> RoundTrip | None:

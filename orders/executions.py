@@ -4,10 +4,9 @@ A report that can change what the account holds or has entered takes the account
 symbol's exposure rows first, as intake does, then the order's row.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -19,20 +18,23 @@ from brokers.messages import CancelRejected, ExecutionReport
 from brokers.models import BrokerAccount
 from orders import lifecycle
 from orders.booking import book_execution
-from orders.models import BrokerMessage, Execution, Order, OrderRequest
-from orders.moving import lock_order, record_change, settle_reservation, state_of
+from orders.ledger import TOLD_AGAIN, Ledger
+from orders.lookup import find_order, find_orders
+from orders.models import Execution, Order, OrderRequest
+from orders.moving import change_event, lock_order, message_of, record_change, settle_reservation, state_of
 from orders.replacement import as_one_order
 from orders.twins import twin_of
 from risk import exposure
+from risk.models import ExposureTotal
 from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState, WorkingAs
-from tradingdesk.statements import Param, Select, insert, together, update
+from tradingdesk.statements import insert, update
 
 _CHANGING = frozenset({ExecType.REPLACED, ExecType.RESTATED})
 _ENDING = _CHANGING | {ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED, ExecType.DONE_FOR_DAY}
 _ENDED = frozenset(
     {OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.REPLACED, OrdStatus.DONE_FOR_DAY}
 )
-_TOLD_AGAIN = "trade_again"
+_PLAIN = frozenset({ExecType.NEW, ExecType.PENDING_NEW, ExecType.ORDER_STATUS})
 _AUDIT_KINDS = {
     ExecType.NEW: "order.accepted",
     ExecType.PENDING_NEW: "order.accepted",
@@ -62,17 +64,26 @@ _AUDIT_KINDS_BY_STATUS = {
     OrdStatus.PENDING_REPLACE: "order.pending_replace",
 }
 
-_ORDER = Param("order", Order._meta.pk)
-_unanswered_of = Select(OrderRequest.objects.filter(order=_ORDER).unanswered().order_by("id"))
-_executions_of = Select(
-    Execution.objects.filter(Q(order=_ORDER) | Q(account=Param("account"), exec_id=Param("exec_id")))
-    .defer("raw", "text")
-    .order_by()
-)
-_other_names_of = Select(BrokerMessage.objects.filter(order=_ORDER, kind=_TOLD_AGAIN).defer("raw").order_by("id"))
-_of_account = OrderRequest.objects.filter(broker_name=Param("account")).select_related("order").order_by()
-_requests_of_client_ids = Select(_of_account.filter(client_order_id__in=[Param("one"), Param("other")]))
-_requests_of_broker_id = Select(_of_account.filter(broker_order_id=Param("broker_order_id")))
+
+def apply_reports(*, account: BrokerAccount, reports: Sequence[ExecutionReport]) -> None:
+    """Apply reports in their order, runs of acknowledgements and trades in one transaction each.
+
+    All that `apply_report` says holds; when this raises, some of them may not have been applied.
+
+    Raises:
+        Order.DoesNotExist: one is about no order of ours.
+    """
+    run: list[tuple[Order, ExecutionReport]] = []
+    alone: set[int] = set()
+    for (order, request), report in zip(find_orders(account, reports), reports, strict=True):
+        if order.pk not in alone and _goes_with_others(order, request, report):
+            run.append((order, report))
+            continue
+        alone.add(order.pk)
+        _apply_run(account, run)
+        apply_report(account=account, report=report)
+        run = []
+    _apply_run(account, run)
 
 
 def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Execution | None:
@@ -87,8 +98,7 @@ def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Executio
     """
     order, request = find_order(account, report)
     if lifecycle.fact_is_trade(report):
-        with transaction.atomic():
-            return _apply_trade(account, order, report)
+        return _apply_run(account, [(order, report)])[0]
     if _says_nothing_new(order, report):
         return None
     fact = as_one_order(order, request, report)
@@ -96,7 +106,9 @@ def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Executio
         apply_cancel_rejected(account=account, rejected=fact)
     elif fact is not None:
         with transaction.atomic():
-            _apply_state(account, order, fact, told_as=report.broker_order_id)
+            ledger = Ledger(account, [order], exposure_moves=_may_move_exposure(order, fact))
+            _apply_state(ledger, ledger.orders[order.pk], fact, told_as=report.broker_order_id)
+            ledger.write()
     return None
 
 
@@ -119,55 +131,82 @@ def apply_cancel_rejected(*, account: BrokerAccount, rejected: CancelRejected) -
         moved = settle_reservation(order, row)
         if not refused and not moved and state_of(order) == before:
             return
+        if moved:
+            exposure.store(row)
         update(order)
-        _store_message(account, order, rejected, "cancel_rejected")
+        insert(message_of(account, order, rejected, "cancel_rejected"))
         kind = "order.cancel_rejected" if rejected.response_to == RequestKind.CANCEL else "order.replace_rejected"
         record_change(kind, order, before, rejected.text)
 
 
-def find_order(account: BrokerAccount, fact: ExecutionReport | CancelRejected) -> tuple[Order, OrderRequest | None]:
-    """Find the desk's order by any id it has had, a request's or the broker's, and the request that had it.
-
-    Raises:
-        Order.DoesNotExist: none of them is ours.
-    """
-    ids = [one for one in (fact.client_order_id, getattr(fact, "orig_client_order_id", "")) if one]
-    found = _requests_of_client_ids(account=account.pk, one=ids[0], other=ids[-1]) if ids else []
-    if not found and fact.broker_order_id:
-        found = _requests_of_broker_id(account=account.pk, broker_order_id=fact.broker_order_id)
-    if found:
-        request = min(found, key=lambda one: one.pk)
-        return request.order, request
-    return Order.objects.get(account=account, broker_order_id=fact.broker_order_id or None), None
+def _goes_with_others(order: Order, request: OrderRequest | None, report: ExecutionReport) -> bool:
+    """Tell whether a report is a plain step in the life of an order, that reads nothing but what a ledger has."""
+    if report.exec_type == ExecType.TRADE:
+        return True
+    plain = report.exec_type in _PLAIN and not _may_move_exposure(order, report)
+    return plain and as_one_order(order, request, report) is report
 
 
-def _apply_state(account: BrokerAccount, order: Order, report: ExecutionReport, *, told_as: str) -> None:
+def _apply_run(account: BrokerAccount, run: Sequence[tuple[Order, ExecutionReport]]) -> list[Execution | None]:
+    """Apply trades and plain reports in one transaction; what each made."""
+    run = [(order, report) for number, (order, report) in enumerate(run) if _is_news(run[:number], order, report)]
+    trades = [(order.pk, report) for order, report in run if lifecycle.fact_is_trade(report)]
+    if not run:
+        return []
+    with transaction.atomic():
+        ledger = Ledger(account, (order for order, _ in run), exposure_moves=bool(trades))
+        if trades:
+            ledger.read_executions(trades)
+        made = [_apply_one(ledger, ledger.orders[order.pk], report) for order, report in run]
+        ledger.write()
+    return made
+
+
+def _is_news(before: Sequence[tuple[Order, ExecutionReport]], order: Order, report: ExecutionReport) -> bool:
+    """Whether a report may move its order, where nothing before it in its run is about the same order."""
+    if lifecycle.fact_is_trade(report) or any(other.pk == order.pk for other, _ in before):
+        return True
+    return not _says_nothing_new(order, report)
+
+
+def _apply_one(ledger: Ledger, order: Order, report: ExecutionReport) -> Execution | None:
+    if lifecycle.fact_is_trade(report):
+        return _apply_trade(ledger, order, report)
+    return _apply_state(ledger, order, report, told_as=report.broker_order_id)
+
+
+def _apply_state(ledger: Ledger, order: Order, report: ExecutionReport, *, told_as: str) -> None:
     """Move an order by a report that is no trade; a report that says nothing new leaves no row.
 
     `told_as` is the id the broker told it under, which a replacement's request keeps.
     """
-    row = exposure.lock_for_report(account.broker_name, order.symbol) if _may_move_exposure(order, report) else None
-    order = lock_order.first(order=order.pk)
+    row = ledger.rows.get(order.symbol) if _may_move_exposure(order, report) else None
     before = state_of(order)
-    request = _accept_request(order, report, told_as=told_as)
+    request = _accept_request(ledger, order, report, told_as=told_as)
     if report.exec_type in _CHANGING and _is_superseded(order, report):
         return
     _note_acknowledgement(order, report, request)
     order.apply(report)
     if report.exec_type == ExecType.REPLACED:
         _take_over_replacement(order, report, told_as)
-    moved = False
-    if row is not None:
-        _fit_reservation(order)
-        moved = settle_reservation(order, row)
+    moved = row is not None and _settle(ledger, order, row)
     if report.text:
         order.text = report.text
     if request is None and not moved and state_of(order) == before:
         return
-    with together():
-        update(order)
-        _store_message(account, order, report, report.exec_type)
-        record_change(_audit_kind(order, report, before), order, before, report.text)
+    ledger.moved(order)
+    ledger.add(message_of(ledger.account, order, report, report.exec_type))
+    ledger.add(change_event(_audit_kind(order, report, before), order, before, report.text))
+
+
+def _settle(ledger: Ledger, order: Order, row: ExposureTotal) -> bool:
+    """Bring the reservation in line with how the order stands now; whether that moved exposure."""
+    ledger.write()
+    _fit_reservation(order)
+    moved = settle_reservation(order, row)
+    if moved:
+        ledger.moved(row)
+    return moved
 
 
 def _says_nothing_new(order: Order, report: ExecutionReport) -> bool:
@@ -204,42 +243,34 @@ def _is_superseded(order: Order, report: ExecutionReport) -> bool:
     return told.filter(again | Q(transact_time__gt=report.transact_time)).exists()
 
 
-def _apply_trade(account: BrokerAccount, order: Order, report: ExecutionReport) -> Execution | None:
-    row = exposure.lock_for_report(account.broker_name, order.symbol)
-    found = _executions_of(order=order.pk, account=account.pk, exec_id=report.exec_id)
-    if _is_among(found, account, report):
+def _apply_trade(ledger: Ledger, order: Order, report: ExecutionReport) -> Execution | None:
+    if ledger.has_execution(report.exec_id):
         return None
-    if report.source and (report := _by_one_name(account, order, report, found)) is None:
+    if report.source and (report := _by_one_name(ledger, order, report)) is None:
         return None
-    order = lock_order.first(order=order.pk)
     before = state_of(order)
-    execution = _store_execution(account, order, report)
-    trades = [*found, execution]
-    _note_acknowledgement(order, report, _accept_request(order, report, told_as=report.broker_order_id))
-    order.apply(report, trades)
-    position_qty = book_execution(execution, trades, order)
+    execution = _execution(ledger.account, order, report)
+    ledger.add_execution(execution)
+    _note_acknowledgement(order, report, _accept_request(ledger, order, report, told_as=report.broker_order_id))
+    order.apply(report, ledger.executions_of(order))
+    position_qty = book_execution(execution, order, ledger)
+    row = ledger.rows[order.symbol]
+    settle_reservation(order, row, position_qty=position_qty, mark_px=report.last_px)
+    ledger.moved(row)
+    ledger.moved(order)
     detail = {"exec_id": execution.exec_id, "last_qty": execution.last_qty, "last_px": execution.last_px}
-    with together():
-        settle_reservation(order, row, position_qty=position_qty, mark_px=report.last_px)
-        update(order)
-        record_change(_AUDIT_KINDS[report.exec_type], order, before, report.text, **detail)
+    ledger.add(change_event(_AUDIT_KINDS[report.exec_type], order, before, report.text, **detail))
     return execution
 
 
-def _is_among(executions: Collection[Execution], account: BrokerAccount, report: ExecutionReport) -> bool:
-    return any(one.account_id == account.pk and one.exec_id == report.exec_id for one in executions)
-
-
-def _by_one_name(
-    account: BrokerAccount, order: Order, report: ExecutionReport, found: Collection[Execution]
-) -> ExecutionReport | None:
+def _by_one_name(ledger: Ledger, order: Order, report: ExecutionReport) -> ExecutionReport | None:
     """Give a report whose ids are those of stored trades; None when it tells one again, which is kept as a message.
 
     A bust that came before the trade was told under this id meant the other telling of it: the two are tied together
     by a correction that changes nothing.
     """
-    told = _other_names_of(order=order.pk) if found else []
-    names = {one.normalized["exec_id"]: one.normalized["exec_ref_id"] for one in told}
+    found = ledger.executions_of(order)
+    names = ledger.other_names_of(order) if found else {}
     if report.exec_id in names:
         return None
     if report.exec_type != ExecType.TRADE:
@@ -250,48 +281,13 @@ def _by_one_name(
     again = replace(report, exec_ref_id=twin.exec_id)
     if any(one.exec_ref_id == report.exec_id for one in found):
         return replace(again, exec_type=ExecType.TRADE_CORRECT)
-    _store_message(account, order, again, _TOLD_AGAIN)
+    names[report.exec_id] = twin.exec_id
+    ledger.add(message_of(ledger.account, order, again, TOLD_AGAIN))
     return None
 
 
-def note_told_again(account: BrokerAccount, reports: Sequence[ExecutionReport]) -> set[str]:
-    """Note those trades that are stored under another id, many in one transaction; the ids that need no more booking.
-
-    Exposure stays unlocked, which intake would have to wait for. What a bust or correction is about is left to
-    `apply_report`.
-    """
-    trades = [one for one in reports if one.source and one.exec_type == ExecType.TRADE]
-    with transaction.atomic():
-        orders = Order.objects.filter(account=account, broker_order_id__in={one.broker_order_id for one in trades})
-        locked = {order.broker_order_id: order for order in orders.select_for_update().order_by("pk")}
-        found, names = _told_of(order.pk for order in locked.values())
-        again: list[BrokerMessage] = []
-        for report in trades:
-            order = locked.get(report.broker_order_id)
-            if order is None or any(one.exec_ref_id for one in found[order.pk]):
-                continue
-            twin = twin_of(report, found[order.pk], names[order.pk])
-            if twin is not None and report.exec_id not in names[order.pk]:
-                names[order.pk][report.exec_id] = twin.exec_id
-                again.append(_message(account, order, replace(report, exec_ref_id=twin.exec_id), _TOLD_AGAIN))
-        if again:
-            insert(*again)
-    return {exec_id for told in names.values() for exec_id in told}
-
-
-def _told_of(order_pks: Iterable[int]) -> tuple[dict[int, list[Execution]], dict[int, dict[str, str]]]:
-    """Each order's executions, and the other ids that its trades were told under with the ids they are stored under."""
-    pks = list(order_pks)
-    executions, names = defaultdict(list), defaultdict(dict)
-    for one in Execution.objects.filter(order__in=pks).defer("raw", "text").order_by():
-        executions[one.order_id].append(one)
-    for one in BrokerMessage.objects.filter(order__in=pks, kind=_TOLD_AGAIN).defer("raw").order_by("id"):
-        names[one.order_id][one.normalized["exec_id"]] = one.normalized["exec_ref_id"]
-    return executions, names
-
-
-def _store_execution(account: BrokerAccount, order: Order, report: ExecutionReport) -> Execution:
-    execution = Execution(
+def _execution(account: BrokerAccount, order: Order, report: ExecutionReport) -> Execution:
+    return Execution(
         account=account,
         order=order,
         instrument_id=order.instrument_id,
@@ -309,11 +305,9 @@ def _store_execution(account: BrokerAccount, order: Order, report: ExecutionRepo
         text=report.text,
         raw=dict(report.raw),
     )
-    insert(execution)
-    return execution
 
 
-def _accept_request(order: Order, report: ExecutionReport, *, told_as: str) -> OrderRequest | None:
+def _accept_request(ledger: Ledger, order: Order, report: ExecutionReport, *, told_as: str) -> OrderRequest | None:
     """Mark the requests that this report proves taken; the first, or None when none was waiting for proof.
 
     Any report of the broker about the order proves that it has the order itself; a cancel or
@@ -321,7 +315,7 @@ def _accept_request(order: Order, report: ExecutionReport, *, told_as: str) -> O
     """
     if order.acknowledged_at and report.client_order_id in ("", order.client_order_id):
         return None  # the order itself is proved, and this is about nothing else
-    waiting = _unanswered_of(order=order.pk)
+    waiting = ledger.unanswered_of(order)
     proved = [one for one in waiting if one.kind == RequestKind.NEW or one.client_order_id == report.client_order_id]
     for request in proved:
         request.state = RequestState.ACCEPTED if report.exec_type != ExecType.REJECTED else RequestState.REFUSED
@@ -329,7 +323,7 @@ def _accept_request(order: Order, report: ExecutionReport, *, told_as: str) -> O
         request.answered_at = timezone.now()
         request.sent_at = request.sent_at or request.answered_at
         request.text = report.text
-        update(request, "state", "broker_order_id", "answered_at", "sent_at", "text")
+        ledger.answered(request)
     return proved[0] if proved else None
 
 
@@ -378,23 +372,3 @@ def _fit_reservation(order: Order) -> None:
     on_its_way = order.requests.unanswered().filter(kind=RequestKind.REPLACE)
     asked = order.working_as == WorkingAs.PENDING_REPLACE or on_its_way.exists()
     order.reserve_total_qty = max(order.order_qty, order.reserve_total_qty if asked else Decimal(0))
-
-
-def _store_message(account: BrokerAccount, order: Order, fact: ExecutionReport | CancelRejected, kind: str) -> None:
-    insert(_message(account, order, fact, kind))
-
-
-def _message(account: BrokerAccount, order: Order, fact: ExecutionReport | CancelRejected, kind: str) -> BrokerMessage:
-    normalized = {name: value for name, value in asdict(fact).items() if name != "raw" and value not in (None, "")}
-    return BrokerMessage(
-        account=account,
-        order=order,
-        kind=kind,
-        broker_order_id=fact.broker_order_id,
-        client_order_id=fact.client_order_id,
-        status=fact.status or "",
-        transact_time=fact.transact_time,
-        text=fact.text,
-        normalized=normalized,
-        raw=dict(fact.raw),
-    )

@@ -1,13 +1,17 @@
 """What every move of an order shares: its lock, its reservation, and the event that tells what changed."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
-from orders.models import Order
+from brokers.messages import CancelRejected, ExecutionReport
+from brokers.models import BrokerAccount
+from orders.models import BrokerMessage, Order
 from risk import exposure
 from risk.models import ExposureTotal
 from tradingdesk.audit import trail
+from tradingdesk.audit.models import AuditEvent
 from tradingdesk.fix import Side
 from tradingdesk.statements import Param, Select
 
@@ -17,13 +21,16 @@ lock_order = Select(Order.objects.select_for_update().filter(pk=Param("order", O
 def settle_reservation(
     order: Order, row: ExposureTotal, *, position_qty: Decimal | None = None, mark_px: Decimal | None = None
 ) -> bool:
-    """Bring the locked symbol row in line with what the order still holds; whether that moved it."""
+    """Bring the locked symbol row, in memory, in line with what the order still holds; whether that moved it.
+
+    `exposure.store` writes it.
+    """
     qty_before, notional_before = order.reserved_qty, order.reserved_notional
     order.refresh_reservation()
     qty_change, notional_change = order.reserved_qty - qty_before, order.reserved_notional - notional_before
     if not qty_change and not notional_change and position_qty is None:
         return False
-    exposure.move(
+    exposure.shift(
         row,
         side=Side(order.side),
         qty=qty_change,
@@ -54,21 +61,45 @@ def state_of(order: Order) -> Mapping[str, Any]:
 def record_change(
     kind: str, order: Order, before: Mapping[str, Any], text: str, *, actor: str = "", **detail: Any
 ) -> None:
-    """Write the event of one move: what was before and after, of what changed."""
+    """Write the event of one move."""
+    trail.record(change_event(kind, order, before, text, actor=actor, **detail))
+
+
+def change_event(
+    kind: str, order: Order, before: Mapping[str, Any], text: str, *, actor: str = "", **detail: Any
+) -> AuditEvent:
+    """The event of one move: what was before and after, of what changed."""
     after = state_of(order)
     changed = {name for name in after if after[name] != before[name]}
-    trail.record(
-        trail.event(
-            kind,
-            actor=actor or f"system:broker.{order.account_id}",
-            entity="order",
-            entity_key=order.client_order_id,
-            client_order_id=order.client_order_id,
-            broker_name=order.account_id or "",
-            symbol=order.symbol,
-            request_id=order.request_id,
-            before={name: before[name] for name in changed},
-            after={**{name: after[name] for name in changed}, **detail},
-            reason=text,
-        )
+    return trail.event(
+        kind,
+        actor=actor or f"system:broker.{order.account_id}",
+        entity="order",
+        entity_key=order.client_order_id,
+        client_order_id=order.client_order_id,
+        broker_name=order.account_id or "",
+        symbol=order.symbol,
+        request_id=order.request_id,
+        before={name: before[name] for name in changed},
+        after={**{name: after[name] for name in changed}, **detail},
+        reason=text,
+    )
+
+
+def message_of(
+    account: BrokerAccount, order: Order, fact: ExecutionReport | CancelRejected, kind: str
+) -> BrokerMessage:
+    """What a broker said about an order, as it is kept: in the desk's words, and as it came."""
+    normalized = {name: value for name, value in asdict(fact).items() if name != "raw" and value not in (None, "")}
+    return BrokerMessage(
+        account=account,
+        order=order,
+        kind=kind,
+        broker_order_id=fact.broker_order_id,
+        client_order_id=fact.client_order_id,
+        status=fact.status or "",
+        transact_time=fact.transact_time,
+        text=fact.text,
+        normalized=normalized,
+        raw=dict(fact.raw),
     )

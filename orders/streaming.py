@@ -7,7 +7,9 @@ nobody listened is read as soon as the stream is open again.
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import groupby
 
 from django.db import DatabaseError, connection
 
@@ -17,7 +19,7 @@ from brokers.messages import BrokerError, CancelRejected, ExecutionReport, Quote
 from brokers.models import BrokerAccount
 from brokers.registry import adapter_class
 from orders import sync, wakeups
-from orders.executions import apply_cancel_rejected
+from orders.executions import apply_cancel_rejected, apply_reports
 from orders.models import Order
 
 log = logging.getLogger(__name__)
@@ -34,13 +36,15 @@ class DeskListener:
         self.account, self.gateway = account, gateway
         self.quotes: dict[str, QuoteState] = {}
 
-    def on_fact(self, fact: ExecutionReport | CancelRejected) -> None:
-        """See `brokers.adapter.Listener`. Raises what the database raises: the fact was not stored."""
+    def on_facts(self, facts: Sequence[ExecutionReport | CancelRejected]) -> None:
+        """See `brokers.adapter.Listener`. Raises what the database raises: not every fact was stored."""
         try:
-            if isinstance(fact, CancelRejected):
-                self._cancel_rejected(fact)
-            else:
-                sync.apply_any(self.account, self.gateway, fact)
+            for refused, alike in groupby(facts, key=lambda fact: isinstance(fact, CancelRejected)):
+                if refused:
+                    for fact in alike:
+                        self._cancel_rejected(fact)
+                else:
+                    self._reports(list(alike))
         finally:
             connection.close()
 
@@ -59,6 +63,15 @@ class DeskListener:
         """See `brokers.adapter.Listener`."""
         log.warning("%s: the stream is lost: %s", self.account.broker_name, reason)
         sync.note_stream(self.account.broker_name, is_open=False)
+
+    def _reports(self, reports: Sequence[ExecutionReport]) -> None:
+        """Apply reports together; one by one where one is about an order that the desk does not know."""
+        if len(reports) > 1:
+            with suppress(Order.DoesNotExist):
+                apply_reports(account=self.account, reports=reports)
+                return
+        for report in reports:
+            sync.apply_any(self.account, self.gateway, report)
 
     def _cancel_rejected(self, rejected: CancelRejected) -> None:
         try:

@@ -19,9 +19,10 @@ from brokers.messages import BrokerError, ExecutionReport, TryLater
 from brokers.models import BrokerAccount, Instrument, Listing, Quote
 from brokers.registry import adapter_class
 from orders import wakeups
-from orders.executions import apply_report, note_told_again
+from orders.executions import apply_report
 from orders.external import CannotAdopt, adopt_external, close_replaced
 from orders.models import Execution, Order, OrderRequest, Position
+from orders.retold import note_told_again
 from risk import exposure
 from risk.models import ExposureTotal
 from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState

@@ -27,7 +27,8 @@ def settle_refused(request: OrderRequest, text: str, *, expired: bool = False) -
         order.text, order.outcome_unknown_since = text, None
         order.sent_at = order.sent_at or request.sent_at
         order.refresh_status()
-        settle_reservation(order, row)
+        if settle_reservation(order, row):
+            exposure.store(row)
         update(order)
         record_change("order.expired" if expired else "order.rejected", order, before, text)
 
@@ -50,8 +51,8 @@ def settle_canceled_unsent(order: Order, *, actor: str, reason: str) -> bool:
         before = state_of(order)
         order.closed_as, order.text = ClosedAs.CANCELED, reason or "cancelled before it was sent"
         order.refresh_status()
-        if row is not None:
-            settle_reservation(order, row)
+        if row is not None and settle_reservation(order, row):
+            exposure.store(row)
         update(order)
         record_change("order.cancelled", order, before, order.text, actor=actor)
         return True

@@ -18,7 +18,7 @@ from tradingdesk.fix import Side
 from tradingdesk.statements import Param, Select, update
 
 FIRM_KEY = "0:firm"
-_ADD_TO_GROSS = "UPDATE exposure_totals SET gross = gross + %s WHERE key = %s"
+_ADD_TO_GROSS = "UPDATE exposure_totals SET gross = gross + %s, updated_at = %s WHERE key = %s"
 
 
 def account_key(broker_name: str) -> str:
@@ -91,12 +91,25 @@ def read_for_preview(broker_names: Iterable[str], symbol: str) -> Exposure:
 
 def lock_for_report(broker_name: str, symbol: str) -> ExposureTotal:
     """Lock an account's row and the symbol's at it; the symbol's row."""
-    account, key = account_key(broker_name), symbol_key(broker_name, symbol)
-    rows = {account: ExposureTotal(key=account, broker_name=broker_name), key: _symbol_row(broker_name, symbol)}
-    return _lock(rows)[key]
+    return lock_for_reports(broker_name, [symbol])[symbol]
 
 
-def move(
+def lock_for_reports(broker_name: str, symbols: Iterable[str]) -> dict[str, ExposureTotal]:
+    """Lock an account's row and those of these symbols at it; the symbols' rows."""
+    account, keys = account_key(broker_name), {symbol: symbol_key(broker_name, symbol) for symbol in symbols}
+    rows = {account: ExposureTotal(key=account, broker_name=broker_name)}
+    rows |= {key: _symbol_row(broker_name, symbol) for symbol, key in keys.items()}
+    found = _lock(rows)
+    return {symbol: found[key] for symbol, key in keys.items()}
+
+
+def move(row: ExposureTotal, *, side: Side, **change: Decimal | None) -> None:
+    """Change a locked symbol row as `shift` does, and write it."""
+    shift(row, side=side, **change)
+    store(row)
+
+
+def shift(
     row: ExposureTotal,
     *,
     side: Side,
@@ -105,7 +118,7 @@ def move(
     position_qty: Decimal | None = None,
     mark_px: Decimal | None = None,
 ) -> None:
-    """Change a locked symbol row, and its account's total by the difference.
+    """Change a locked symbol row in memory; `store` writes it.
 
     `qty` and `notional` are added to what is entered on `side` (below zero to give back);
     `position_qty` and `mark_px` replace what is there when given.
@@ -118,21 +131,21 @@ def move(
         row.open_sell_notional += notional
     row.position_qty = row.position_qty if position_qty is None else position_qty
     row.mark_px = mark_px or row.mark_px
-    _store(row)
 
 
 def revalue(row: ExposureTotal, mark_px: Decimal) -> None:
     """Put a locked symbol row at a new price."""
     row.mark_px = mark_px
-    _store(row)
+    store(row)
 
 
-def _store(row: ExposureTotal) -> None:
+def store(row: ExposureTotal) -> None:
+    """Write a locked symbol row, and move its account's total by the difference."""
     before, row.gross = row.gross, fit(holding_of(row).gross(), MONEY_PLACES)
     update(row)
     if row.gross != before:
         with connection.cursor() as cursor:
-            cursor.execute(_ADD_TO_GROSS, [row.gross - before, account_key(row.broker_name)])
+            cursor.execute(_ADD_TO_GROSS, [row.gross - before, row.updated_at, account_key(row.broker_name)])
 
 
 def _symbol_row(broker_name: str, symbol: str) -> ExposureTotal:

@@ -19,7 +19,7 @@ from brokers.gateway import Gateway, gateway_for
 from brokers.messages import AccountState, BrokerError, ExecutionReport, PositionState
 from brokers.models import BrokerAccount, Listing
 from orders import lifecycle, sync
-from orders.executions import find_order
+from orders.lookup import find_order
 from orders.models import Execution, Order, OrderRequest, Position, ReconciliationBreak, ReconciliationMemory
 from orders.reconcile.cash import Traded, traded_since
 from orders.reconcile.compare import BrokerSnapshot, DeskOrder, DeskSnapshot

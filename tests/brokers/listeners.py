@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from brokers.messages import CancelRejected, ExecutionReport, QuoteState
@@ -21,8 +22,12 @@ class KeepingListener:
     fails_on: ExecType | None = None
     threads: set[int] = field(default_factory=set)
 
-    def on_fact(self, fact: ExecutionReport | CancelRejected) -> None:
+    def on_facts(self, facts: Sequence[ExecutionReport | CancelRejected]) -> None:
         self.threads.add(threading.get_ident())
+        for fact in facts:
+            self._take(fact)
+
+    def _take(self, fact: ExecutionReport | CancelRejected) -> None:
         if isinstance(fact, ExecutionReport) and fact.exec_type == self.fails_on:
             self.fails_on = None
             raise RuntimeError("the database is away")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Condition, Thread
 from typing import Any
@@ -148,8 +148,8 @@ class Recorder:
         self.fails = False
         self._changed = Condition()
 
-    def on_fact(self, fact: Any) -> None:
-        self._note(lambda: self.facts.append(fact))
+    def on_facts(self, facts: Sequence[Any]) -> None:
+        self._note(lambda: self.facts.extend(facts))
         if self.fails:
             raise RuntimeError("cannot take it")
 

@@ -5,8 +5,8 @@ from itertools import permutations
 
 import pytest
 
-from orders.executions import note_told_again
 from orders.models import BrokerMessage, Execution, Position
+from orders.retold import note_told_again
 from tests.orders.desk import Counterparty, roomy_desk, submit
 from tradingdesk.fix import ExecType, OrdStatus
 

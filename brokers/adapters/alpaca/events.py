@@ -82,8 +82,7 @@ class ActivityEvents:
             self._keep(fact)
         elif fact is not None:
             fill = self._fills.get(fact.exec_ref_id)
-            for one in (fill, fact) if fill else (fact,):
-                await self._told.fact(one)
+            await self._told.facts([fill, fact] if fill else [fact])
         self._last_id = event["event_id"]
 
     def _keep(self, fill: ExecutionReport) -> None:

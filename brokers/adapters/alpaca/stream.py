@@ -11,14 +11,14 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import websockets
 from alpaca.data.live import StockDataStream
 from alpaca.trading.stream import TradingStream
 
 from brokers.adapter import Listener
-from brokers.messages import QuoteState
+from brokers.messages import CancelRejected, ExecutionReport, QuoteState
 
 from .config import AlpacaSettings
 from .events import ActivityEvents
@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 # A connection that died unseen is found within a minute; the SDK's own three minutes are long for orders.
 WEBSOCKET = {"ping_interval": 10, "ping_timeout": 30, "close_timeout": 1, "max_queue": 1024}
 STOP_SECONDS = 3.0
+MOST_WAITING = 1024
+# Applying facts keeps orders of the same account from being accepted: not for long.
+MOST_TOGETHER = 16
 TRADE_UPDATES = "trade_updates"
 NO_SUBSCRIPTION = "insufficient subscription"
 
@@ -74,7 +77,7 @@ class Stream:
     async def _talk(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._updates._run_forever())
+                group.create_task(self._updates.run())
                 group.create_task(self._events.run())
                 group.create_task(self._quotes.run())
         except Exception as mistake:
@@ -110,7 +113,10 @@ class LostWhenWrong:
 
 
 class Updates(LostWhenWrong, TradingStream):
-    """Trade updates. A failure is told once, until the stream is open again."""
+    """Trade updates. A failure is told once, until the stream is open again.
+
+    While the listener is busy with some, more are read; it gets them together.
+    """
 
     def __init__(self, account: AlpacaSettings, told: Told):
         super().__init__(
@@ -122,7 +128,15 @@ class Updates(LostWhenWrong, TradingStream):
         )
         self.reason = ""
         self._told, self._open, self._failing = told, False, False
+        self._facts: asyncio.Queue[ExecutionReport | CancelRejected] = asyncio.Queue(MOST_WAITING)
+        self._mistake: Exception | None = None
         self.subscribe_trade_updates(self._take)
+
+    async def run(self) -> None:
+        """Read and tell for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run_forever())
+            group.create_task(self._pass_on())
 
     def tell_no_end(self) -> None:
         """Keep the next close to ourselves: it is wanted, not a loss."""
@@ -148,7 +162,26 @@ class Updates(LostWhenWrong, TradingStream):
     async def _take(self, message: dict) -> None:
         fact = update_fact(message["data"])
         if fact is not None:
-            await self._told.fact(fact)
+            await self._facts.put(fact)
+
+    async def _pass_on(self) -> None:
+        while True:
+            facts = [await self._facts.get(), *self._next(MOST_TOGETHER - 1)]
+            try:
+                await self._told.facts(facts)
+            except Exception as failure:
+                self._mistake = failure
+                list(self._next(MOST_WAITING))  # all is read anew
+                if self._ws:
+                    await self._ws.close()
+
+    def _next(self, most: int) -> Iterator[ExecutionReport | CancelRejected]:
+        for _ in range(min(most, self._facts.qsize())):
+            yield self._facts.get_nowait()
+
+    async def _note(self, failure: Exception) -> None:
+        mistake, self._mistake = self._mistake, None
+        await super()._note(mistake or failure)
 
 
 class Quotes(LostWhenWrong, StockDataStream):

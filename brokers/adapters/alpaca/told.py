@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,9 +21,9 @@ class Told:
         self._listener = listener
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alpaca.listener")
 
-    async def fact(self, fact: ExecutionReport | CancelRejected) -> None:
-        """See `Listener.on_fact`; raises what it raises."""
-        await self._call(self._listener.on_fact, fact)
+    async def facts(self, facts: Sequence[ExecutionReport | CancelRejected]) -> None:
+        """See `Listener.on_facts`; raises what it raises."""
+        await self._call(self._listener.on_facts, facts)
 
     async def quote(self, quote: QuoteState) -> None:
         """See `Listener.on_quote`."""

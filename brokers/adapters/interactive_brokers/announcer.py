@@ -64,7 +64,7 @@ class Announcer:
 
     def _tell_fact(self, fact: Any) -> None:
         try:
-            self._listener.on_fact(fact)
+            self._listener.on_facts([fact])
         except Exception as failure:
             self._on_failure(failure)
             raise
