@@ -98,11 +98,6 @@ class Venue:
         self.chance.shuffle(found)
         yield from found
 
-    def _reject(self, record: dict[str, Any]) -> bool:
-        """Reject an order that was accepted, but no replacement: the desk takes that for a replace that failed."""
-        first = [raw for raw in record["orders"] if not raw["replaces"]]
-        return self._act({"orders": first}, "reject")
-
     def _act(self, record: dict[str, Any], *actions: str) -> bool:
         for raw in self._working(record):
             for action in actions:
@@ -155,7 +150,7 @@ def _words(detail: dict[str, Any]) -> str:
 
 _DEEDS = {
     "cancelled unasked": lambda venue, _, record: venue._act(record, "cancel"),
-    "rejected after acceptance": lambda venue, _, record: venue._reject(record),
+    "rejected after acceptance": lambda venue, _, record: venue._act(record, "reject"),
     "expired": lambda venue, _, record: venue._act(record, "expire"),
     "suspended and resumed": lambda venue, _, record: venue._act(record, "suspend", "resume"),
     "done for the day": lambda venue, _, record: venue._act(record, "done_for_day"),
