@@ -88,7 +88,7 @@ def decide(
     book = rulebook.rulebook(held.firm.rules_version)
     now = timezone.now()
     accounts = [account for account in market.accounts if only in ("", account.broker_name)]
-    candidates = list(_candidates(market, accounts, book, proposed, now))
+    candidates = list(_candidates(market, accounts, held, book, proposed, now))
     verdict = gate.judge(proposed, candidates, held, book, market.total_value)
     choice = choose(_routable(ticket, market, accounts, held, verdict), preferred=ticket.broker_name)
     denials = list(verdict.denials)
@@ -153,7 +153,12 @@ def _seconds(value: Decimal) -> timedelta:
 
 
 def _candidates(
-    market: Market, accounts: list[BrokerAccount], book: Rulebook, order: ProposedOrder, now: datetime
+    market: Market,
+    accounts: list[BrokerAccount],
+    held: exposure.Exposure,
+    book: Rulebook,
+    order: ProposedOrder,
+    now: datetime,
 ) -> Iterable[CandidateAccount]:
     unreflected = _unreflected_buying_power(accounts)
     for account in accounts:
@@ -169,7 +174,7 @@ def _candidates(
             ask_px=None if problem else quote.ask_px,
             price_problem=problem,
             can_short=bool(listing and listing.shortable and account.shorting_enabled),
-            unreconciled=account.unreconciled,
+            unreconciled=held.accounts[account.broker_name].unreconciled,
         )
 
 

@@ -89,6 +89,13 @@ def read_for_preview(broker_names: Iterable[str], symbol: str) -> Exposure:
     )
 
 
+def note_unreconciled(broker_name: str, text: str) -> None:
+    """Lock an account's row and keep on it on what desk and broker do not agree, "" when they do: the gate reads it."""
+    row = ExposureTotal(key=account_key(broker_name), broker_name=broker_name)
+    _lock({row.key: row})
+    ExposureTotal.objects.filter(pk=row.key).update(unreconciled=text)
+
+
 def lock_for_report(broker_name: str, symbol: str) -> ExposureTotal:
     """Lock an account's row and the symbol's at it; the symbol's row."""
     return lock_for_reports(broker_name, [symbol])[symbol]

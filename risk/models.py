@@ -80,7 +80,8 @@ class ExposureTotal(models.Model):
     """What is held and what is entered, kept as running totals so that its cost does not grow with history.
 
     One row for the firm (`key` = "0:firm": a lock and `rules_version`), one per account ("1:alpaca":
-    `gross` is the sum of its symbol rows) and one per account and symbol ("2:alpaca:IBM": the rest).
+    `unreconciled`, and `gross`, the sum of its symbol rows) and one per account and symbol ("2:alpaca:IBM": the
+    rest).
     Sorting by `key` is the order of locking: firm, account, symbol.
     """
 
@@ -95,6 +96,9 @@ class ExposureTotal(models.Model):
     mark_px = PriceField(default=Decimal(0))
     gross = MoneyField(default=Decimal(0), help_text="worst case of what is held and entered, by side")
     rules_version = models.PositiveBigIntegerField(default=0)
+    unreconciled = models.TextField(
+        blank=True, default="", db_default="", help_text="on what the desk and this account's broker do not agree"
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

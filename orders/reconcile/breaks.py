@@ -13,6 +13,7 @@ from brokers.models import BrokerAccount
 from orders.models import Order, ReconciliationBreak, ReconciliationMemory
 from orders.reconcile.compare import POSITIONS, Difference, was_compared
 from orders.reconcile.reading import Reading
+from risk import exposure
 from tradingdesk.audit import trail
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def close(row: ReconciliationBreak, resolution: str, *, actor: str, reason: str)
 
 
 def refresh_block(account: BrokerAccount) -> None:
-    """Keep on the account's row what intake refuses by: the open breaks that are not safe."""
+    """Keep what intake refuses by, the open breaks that are not safe: for the gate under its lock, and to be shown."""
     unsafe = [row for row in open_breaks(account) if not row.safe]
     text = "; ".join(row.text for row in unsafe[:_NAMED_AT_MOST])
     if len(unsafe) > _NAMED_AT_MOST:
@@ -98,6 +99,7 @@ def refresh_block(account: BrokerAccount) -> None:
                 after={"unreconciled": text},
             )
         )
+    exposure.note_unreconciled(account.pk, text)
     BrokerAccount.objects.filter(pk=account.pk).update(unreconciled=text)
 
 

@@ -2,20 +2,23 @@
 
 from collections.abc import Callable
 from decimal import Decimal
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from brokers.messages import ExecutionReport
 from brokers.models import BrokerAccount
 from orders import sending
 from orders.executions import apply_report
 from orders.intake import submit_order
-from orders.models import Execution, Order, OrderRequest, Position
+from orders.models import Execution, Order, OrderRequest, Position, ReconciliationBreak
+from orders.reconcile.breaks import refresh_block
+from orders.reconcile.compare import BreakKind
 from orders.ticket import parse_ticket
+from risk import exposure
 from risk.limits import LimitValue, set_limits
-from risk.models import Control
+from risk.models import Control, ExposureTotal
 from risk.rulebook import forget
 from tests.factories import trading_desk
 from tests.orders.desk import LIMIT_BUY, Counterparty, submit
@@ -154,6 +157,36 @@ def test_one_fill_told_by_all_threads_is_booked_once():
     assert sum(isinstance(result, Execution) for result in results) == 1
     assert (broker.order.cum_qty, Position.objects.get().qty) == (40, 40)
     assert_books_balance()
+
+
+def test_order_that_waits_for_the_account_while_a_break_is_opened_there_is_refused(monkeypatch):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite lets nobody read for an order while another writes")
+    at_the_lock, statuses = Event(), []
+    lock = exposure.lock_for_decision
+
+    def lock_and_tell(*args):
+        at_the_lock.set()
+        return lock(*args)
+
+    def work() -> None:
+        try:
+            statuses.append(submit_one(1, broker_name="alpaca"))
+        finally:
+            connection.close()
+
+    ExposureTotal.objects.create(key=exposure.account_key("alpaca"), broker_name="alpaca")
+    monkeypatch.setattr(exposure, "lock_for_decision", lock_and_tell)
+    waiting = Thread(target=work)
+    with transaction.atomic():
+        ReconciliationBreak.objects.create(account_id="alpaca", kind=BreakKind.CASH, key="cash", signature="1")
+        refresh_block(BrokerAccount.objects.get(pk="alpaca"))
+        waiting.start()
+        assert at_the_lock.wait(30)
+    waiting.join(120)
+
+    assert statuses == ["denied"]
+    assert Order.objects.get().denials[0]["code"] == "ACCOUNT_NOT_RECONCILED"
 
 
 def test_fills_of_several_orders_racing_with_new_orders_lose_nothing():

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from brokers.messages import AccountState, ExecutionReport, OutcomeUnknown, PositionState
 from brokers.models import BrokerAccount
-from orders import sync, tasks, wakeups
+from orders import intake, sync, tasks, wakeups
 from orders.models import (
     Execution,
     Order,
@@ -26,6 +26,7 @@ from orders.models import (
 from orders.reconcile import breaks, reading
 from orders.reconcile.resolution import resolve_break
 from orders.reconcile.run import LOOK_AGAIN_AFTER, reconcile_account
+from risk import exposure
 from tests.admin.conftest import signed_in
 from tests.api.conftest import with_token
 from tests.factories import member_of
@@ -364,11 +365,24 @@ def test_flapping_stream_is_compared_at_most_every_few_seconds(venue):
     assert ReconciliationRun.objects.count() == before + 1
 
 
+def test_break_that_opens_while_an_order_is_being_read_refuses_it(venue, monkeypatch):
+    def opened_meanwhile(market, ticket):
+        transfer(venue)
+        return market
+
+    monkeypatch.setattr(intake, "with_prices", opened_meanwhile)
+
+    order = submit(broker_name="alpaca")
+
+    assert (order.status, order.denials[0]["code"]) == (OrdStatus.DENIED, "ACCOUNT_NOT_RECONCILED")
+    assert_books_balance()
+
+
 def test_closing_order_passes_at_an_account_with_a_break(venue):
     broker = working(venue)
     venue.working.clear()
     broker.fill("e1", 100, 182)
-    BrokerAccount.objects.filter(pk="alpaca").update(unreconciled="cash cash: desk=1, broker=2")
+    exposure.note_unreconciled("alpaca", "cash cash: desk=1, broker=2")
 
     assert submit(broker_name="alpaca", side="sell", order_qty="100", price="182.00").status == OrdStatus.PENDING
     assert submit(broker_name="alpaca", order_qty="1").status == OrdStatus.DENIED

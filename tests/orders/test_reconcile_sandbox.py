@@ -17,6 +17,7 @@ from orders.changes import parse_changes, request_replace
 from orders.models import Execution, Order, Position, ReconciliationBreak, ReconciliationRun
 from orders.reconcile.resolution import resolve_break
 from orders.reconcile.run import reconcile_account
+from risk import exposure
 from risk.rulebook import forget
 from tests.brokers.alpaca_samples import market_order, new_order
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
@@ -177,7 +178,7 @@ def test_busted_fill_opens_breaks_at_the_second_run_and_blocks_until_it_is_buste
 def test_closing_order_passes_while_the_account_is_not_reconciled(name):
     bought("100")
     reconcile_account(name)
-    BrokerAccount.objects.filter(pk=name).update(unreconciled="cash cash: desk=1, broker=2")
+    exposure.note_unreconciled(name, "cash cash: desk=1, broker=2")
 
     assert submit(side="sell", order_qty="100", price="182.00").status == OrdStatus.PENDING
     assert submit(side="buy", order_qty="1").status == OrdStatus.DENIED

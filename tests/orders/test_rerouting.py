@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from brokers.models import AccountHealth, BrokerAccount
+from brokers.models import AccountHealth
 from orders import sending, tasks, wakeups
 from orders.changes import request_cancel
 from orders.models import Order, OrderRequest, RoutingDecision
 from orders.rerouting import reroute_order
+from risk import exposure
 from risk.models import ExposureTotal
 from tests.orders.desk import Counterparty, submit
 from tests.orders.invariants import assert_books_balance
@@ -106,18 +107,18 @@ def test_order_stays_at_an_account_that_answers(desk, wakings):
 
 
 def test_order_stays_when_nobody_else_may_take_it(stranded):
-    BrokerAccount.objects.filter(pk=other(stranded.account_id)).update(unreconciled="cash")
+    exposure.note_unreconciled(other(stranded.account_id), "cash")
     _stays(stranded)
 
 
 def _stays(order: Order) -> None:
     before = OrderRequest.objects.filter(order=order).values().get()
-    exposure = list(ExposureTotal.objects.order_by("key").values("key", "gross", "open_buy_qty"))
+    totals = list(ExposureTotal.objects.order_by("key").values("key", "gross", "open_buy_qty"))
     assert not reroute_order(order.pk)
     assert OrderRequest.objects.filter(order=order).values().get() == before
     assert Order.objects.get(pk=order.pk).account_id == order.account_id
-    changed = ExposureTotal.objects.filter(key__in=[row["key"] for row in exposure]).order_by("key")
-    assert list(changed.values("key", "gross", "open_buy_qty")) == exposure
+    changed = ExposureTotal.objects.filter(key__in=[row["key"] for row in totals]).order_by("key")
+    assert list(changed.values("key", "gross", "open_buy_qty")) == totals
     assert not AuditEvent.objects.filter(kind="order.rerouted").exists()
 
 
