@@ -17,6 +17,11 @@ class Side(TextChoices):
         """+1 for a buy, -1 for a sell: what one unit does to a position."""
         return 1 if self is Side.BUY else -1
 
+    @property
+    def opposite(self) -> "Side":
+        """The side of an order that undoes one of this side."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
 
 class OrdType(TextChoices):
     """FIX 40."""
@@ -46,6 +51,14 @@ class OrderClass(TextChoices):
     BRACKET = "bracket"
     OCO = "oco"
     OTO = "oto"
+
+
+class LegRole(TextChoices):
+    """What an order of a group is for; FIX has no such tag, brokers of brackets do."""
+
+    ENTRY = "entry", "Entry"
+    TAKE_PROFIT = "take_profit", "Take profit"
+    STOP_LOSS = "stop_loss", "Stop loss"
 
 
 class OrdStatus(TextChoices):

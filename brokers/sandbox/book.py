@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from tradingdesk.fix import ExecType, OrdStatus, OrdType, Side, TimeInForce
+from tradingdesk.fix import ExecType, LegRole, OrderClass, OrdStatus, OrdType, Side, TimeInForce
 
 ZERO = Decimal(0)
 SMALLEST_QTY = Decimal("0.000000001")
@@ -64,6 +64,22 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """An exit that a client asks for with an order: a limit to take profit; against loss a stop, or a stop-limit."""
+
+    role: LegRole
+    price: Decimal | None = None
+    stop_px: Decimal | None = None
+
+    @property
+    def ord_type(self) -> OrdType:
+        """The type of order that it is."""
+        if self.stop_px is None:
+            return OrdType.LIMIT
+        return OrdType.STOP if self.price is None else OrdType.STOP_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
 class Ticket:
     """What a client asks for. Exactly one of `order_qty` and `notional` is set; an empty id is made up."""
 
@@ -79,11 +95,17 @@ class Ticket:
     trail_percent: Decimal | None = None
     extended_hours: bool = False
     client_order_id: str = ""
+    order_class: OrderClass = OrderClass.SIMPLE
+    legs: tuple[Leg, ...] = ()
 
 
 @dataclass(slots=True)
 class Order:
-    """One order as the venue holds it. A replacement is another order that carries the fills so far."""
+    """One order as the venue holds it. A replacement is another order that carries the fills so far.
+
+    Orders of one `group_id` depend on one another (`linked.py`), `parent_id` names the one they were sent with. A leg
+    is `held` until its entry has filled, and `covered` when another of its group holds what both of them may use.
+    """
 
     order_id: str
     account: str
@@ -112,6 +134,12 @@ class Order:
     hwm: Decimal | None = None
     triggered: bool = False
     queued: bool = False
+    order_class: OrderClass = OrderClass.SIMPLE
+    group_id: str = ""
+    leg_role: LegRole | None = None
+    parent_id: str = ""
+    held: bool = False
+    covered: bool = False
     filled_at: datetime | None = None
     canceled_at: datetime | None = None
     expired_at: datetime | None = None

@@ -30,6 +30,7 @@ from brokers.sandbox.book import (
     Ticket,
 )
 from brokers.sandbox.entry import admit, admit_change
+from brokers.sandbox.linked import first_role
 from brokers.sandbox.matching import Matching, must_be_open, working
 from tradingdesk.fix import ExecType, OrdStatus, TimeInForce
 
@@ -54,6 +55,8 @@ class Engine(Matching):
         self._enter(order)
         self._tell(ExecType.PENDING_NEW, order, now)
         self._later(self._acknowledge, order, now, self.accounts[account].rules.ack_delay_s)
+        for leg in ticket.legs:
+            self._add_leg(order, leg, now)
         return order
 
     def cancel(self, account: str, order_id: str, now: datetime) -> Order:
@@ -134,7 +137,7 @@ class Engine(Matching):
         self._trade_at_the_close(now)
         self.is_open = False
         for order in self._all_open():
-            if order.time_in_force is not TimeInForce.GTC and not order.queued:
+            if order.is_open and order.time_in_force is not TimeInForce.GTC and not order.queued:
                 self.expire(order, now)
 
     def _trade_at_the_close(self, now: datetime) -> None:
@@ -214,11 +217,14 @@ class Engine(Matching):
     # Inside
 
     def _draft(self, account: str, ticket: Ticket, now: datetime) -> Order:
-        fields = {name: getattr(ticket, name) for name in Ticket.__slots__}
+        fields = {name: getattr(ticket, name) for name in Ticket.__slots__ if name != "legs"}
         fields["client_order_id"] = ticket.client_order_id or self.new_id()
-        return Order(
+        order = Order(
             order_id=self.new_id(), account=account, seq=self._next(), created_at=now, updated_at=now, **fields
         )
+        if ticket.legs:
+            order.group_id, order.leg_role = self.new_id(), first_role(ticket.order_class)
+        return order
 
     def _successor(self, old: Order, client_order_id: str, changes: Mapping, now: datetime) -> Order:
         return altered(
@@ -299,6 +305,8 @@ class Engine(Matching):
 
     def _take_up(self, order: Order, now: datetime) -> None:
         """Go on with an open order of an earlier run where it stood."""
+        if order.held:
+            return
         if order.status is OrdStatus.PENDING:
             self._later(self._finish_replace if order.replaces else self._acknowledge, order, now)
         elif order.status in MATCHABLE:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from brokers.sandbox.book import ZERO, Order, Refused, SymbolBook
 from brokers.sandbox.ledger import Account, Marks, needs
-from tradingdesk.fix import OrdStatus, OrdType, Side
+from tradingdesk.fix import OrderClass, OrdStatus, OrdType, Side
 
 MIN_NOTIONAL = Decimal(1)
 
@@ -20,6 +20,8 @@ def admit(account: Account, book: SymbolBook, order: Order, others: Iterable[Ord
     if account.rules.refuse_wash_trades:
         _refuse_wash_trade(order, others)
     order.closing_qty = closing_part(account, order, px)
+    if order.order_class is OrderClass.OCO and order.closing_qty < order.leaves(px):
+        raise Refused("exit_without_position", symbol=order.symbol)
     _refuse_overspending(account, order, px, ZERO, marks)
 
 
@@ -29,7 +31,11 @@ def admit_change(account: Account, book: SymbolBook, old: Order, new: Order, mar
         raise Refused("not_replaceable", status=old.status)
     if old.notional is not None:
         raise Refused("notional_not_replaceable")
+    if old.order_class is not OrderClass.SIMPLE and new.order_qty != old.order_qty:
+        raise Refused("linked_qty_not_replaceable")
     px = _reference(book, new)
+    if old.covered:
+        return
     if old.closing_qty:
         available = account.closable(old.symbol, old.side) + old.held_qty
         _refuse_crossing(account, new, new.leaves(px), available)
@@ -78,7 +84,12 @@ def _refuse_overspending(account: Account, order: Order, px: Decimal, given_back
 
 def _refuse_wash_trade(order: Order, others: Iterable[Order]) -> None:
     for other in others:
-        if other.symbol == order.symbol and other.side is not order.side and _would_meet(order, other):
+        if (
+            other.symbol == order.symbol
+            and other.side is not order.side
+            and not other.held
+            and _would_meet(order, other)
+        ):
             raise Refused("wash_trade", existing_order_id=other.order_id)
 
 

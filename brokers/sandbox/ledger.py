@@ -141,6 +141,8 @@ class Account:
 
 def needs(order: Order, px: Decimal) -> tuple[Decimal, Decimal]:
     """The money and the units that an open order needs, taking `px` where it has no price of its own."""
+    if order.held or order.covered:
+        return ZERO, ZERO
     px = order.price or order.stop_px or px
     leaves = order.leaves(px)
     closing = min(leaves, max(order.closing_qty - order.cum_qty, ZERO))

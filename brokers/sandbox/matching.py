@@ -29,13 +29,14 @@ from brokers.sandbox.book import (
 )
 from brokers.sandbox.election import elect
 from brokers.sandbox.ledger import Account, AccountRules
+from brokers.sandbox.linked import Linked
 from tradingdesk.fix import ExecType, OrdStatus, OrdType, Side, TimeInForce
 
 CENT = Decimal("0.01")
 Action = Callable[[Order, datetime], None]
 
 
-class Matching:
+class Matching(Linked):
     """The venue's state and the moves of its orders: books by symbol, accounts by name, every order and execution."""
 
     def __init__(self, accounts: Mapping[str, AccountRules], *, seed: int = 0, new_id: Callable[[], str] | None = None):
@@ -45,6 +46,7 @@ class Matching:
         self.chance = {name: random.Random(f"{seed}:{name}:{rules.seed}") for name, rules in accounts.items()}
         self.books: dict[str, SymbolBook] = {}
         self.orders: dict[str, Order] = {}
+        self.groups: dict[str, list[Order]] = defaultdict(list)
         self.by_client_id: dict[tuple[str, str], Order] = {}
         self.open: dict[str, dict[str, Order]] = defaultdict(dict)
         self.of_account: dict[str, list[Order]] = defaultdict(list)
@@ -71,13 +73,15 @@ class Matching:
         self.orders[order.order_id] = order
         self.of_account[order.account].append(order)
         self.by_client_id[(order.account, order.client_order_id)] = order
+        if order.group_id:
+            self.groups[order.group_id].append(order)
         if order.is_open:
             self.open[order.account][order.order_id] = order
         if hold:
             self._hold(order)
 
     def _acknowledge(self, order: Order, now: datetime) -> None:
-        if order.status not in (OrdStatus.PENDING, OrdStatus.PENDING_CANCEL):
+        if order.held or order.status not in (OrdStatus.PENDING, OrdStatus.PENDING_CANCEL):
             return
         if not self.is_open and order.status is OrdStatus.PENDING:
             if order.time_in_force in AT_ONCE:
@@ -142,6 +146,7 @@ class Matching:
         account.book(execution)
         self._hold(order)
         self._tell(ExecType.TRADE, order, now, execution)
+        self._follow_trade(order, qty, now)
         return execution
 
     def _fold(
@@ -183,6 +188,8 @@ class Matching:
         """Carry over what the old order came to; a quantity below what is filled means "no more"."""
         new.cum_qty, new.cum_value, new.fees = old.cum_qty, old.cum_value, old.fees
         new.hwm, new.triggered = old.hwm, old.triggered
+        if new.group_id:
+            new.order_qty = old.order_qty  # a fill of the other exit may have reduced it meanwhile
         if new.order_qty is not None:
             new.order_qty = max(new.order_qty, new.cum_qty)
         self._hold(new)
@@ -204,6 +211,7 @@ class Matching:
         self._retire(order)
         self._hold(order)
         self._tell(kind, order, now)
+        self._follow_close(order, now)
 
     def _retire(self, order: Order) -> None:
         self.open[order.account].pop(order.order_id, None)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from brokers.sandbox.book import Execution, Order
-from tradingdesk.fix import ExecType, OrdStatus, OrdType, Side, TimeInForce
+from tradingdesk.fix import ExecType, LegRole, OrderClass, OrdStatus, OrdType, Side, TimeInForce
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -49,6 +49,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "TimeInForce": TimeInForce,
     "OrdStatus": OrdStatus,
     "ExecType": ExecType,
+    "OrderClass": OrderClass,
+    "LegRole": LegRole,
 }
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from aiohttp import web
 from brokers.sandbox.accounts import stable_id
 from brokers.sandbox.alpaca.errors import AlpacaError, in_alpacas_words, invalid, not_found
 from brokers.sandbox.alpaca.gate import ACCOUNT, FRONT, TWICE, Front, answer
+from brokers.sandbox.alpaca.numbers import read_decimal
 from brokers.sandbox.alpaca.orders import cancel_words, read_direction, read_limit, read_time
-from brokers.sandbox.alpaca.tickets import read_decimal
 from brokers.sandbox.alpaca.words import (
     NEW_YORK,
     closing_side,

@@ -88,6 +88,8 @@ IN_ALPACAS_WORDS: dict[str, Callable[..., AlpacaError]] = {
         f"cost basis must be >= minimal amount of order {number(minimum)}"
     ),
     "no_market_data": lambda symbol: unprocessable(f'no market data is available for "{symbol}"'),
+    "exit_without_position": lambda symbol: unprocessable("oco orders must be exit orders"),
+    "linked_qty_not_replaceable": lambda: unprocessable("qty of an advanced order cannot be replaced"),
     "opening_is_over": lambda: unprocessable("opg orders are not accepted after the market has opened"),
     "not_cancelable": lambda status: unprocessable(f'order is already in "{status.value}" state'),
     "not_replaceable": _not_replaceable,

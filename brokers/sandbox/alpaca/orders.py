@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from aiohttp import web
 
@@ -25,21 +26,24 @@ async def new_order(request: web.Request) -> web.Response:
     ticket = read_ticket(request[BODY], front.venue)
     if ticket.side is Side.SELL and not front.venue.asset(ticket.symbol).about.shortable:
         _refuse_short_of(ticket.symbol, account, front.venue)
-    return answer(order_words(front.venue.submit(account, ticket)))
+    order = front.venue.submit(account, ticket)
+    return answer(order_words(order, front.venue.engine.legs_of(order)))
 
 
 async def list_orders(request: web.Request) -> web.Response:
-    """GET /v2/orders with status, limit, after, until, direction, symbols, side."""
+    """GET /v2/orders with status, limit, after, until, direction, symbols, side, nested."""
     venue, query = request.app[FRONT].venue, request.query
     limit = read_limit(query.get("limit"), DEFAULT_LIMIT, MAX_LIMIT)
     rising = read_direction(query.get("direction"))
     chosen = _filtered(_candidates(venue, request[ACCOUNT], query.get("status", "open"), rising), query)
-    return answer([order_words(order) for order, _ in zip(chosen, range(limit), strict=False)])
+    if is_nested(query):
+        chosen = (order for order in chosen if not order.parent_id)
+    return answer([_shown(request, order) for order, _ in zip(chosen, range(limit), strict=False)])
 
 
 async def get_order(request: web.Request) -> web.Response:
     """GET /v2/orders/{order_id}."""
-    return answer(order_words(_order_of(request)))
+    return answer(_shown(request, _order_of(request)))
 
 
 async def find_order(request: web.Request) -> web.Response:
@@ -57,7 +61,7 @@ async def replace_order(request: web.Request) -> web.Response:
     client_order_id = read_client_order_id(body)
     venue = request.app[FRONT].venue
     new = venue.replace(request[ACCOUNT], order.order_id, client_order_id=client_order_id, **changes)
-    return answer(order_words(new))
+    return answer(order_words(new, venue.engine.legs_of(new)))
 
 
 async def cancel_order(request: web.Request) -> web.Response:
@@ -106,6 +110,18 @@ def read_time(raw: str | None, field: str) -> datetime | None:
     except (ValueError, OverflowError):
         raise invalid(f"{field} must be RFC 3339 or YYYY-MM-DD") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def is_nested(query: Mapping[str, str]) -> bool:
+    """Whether legs are to be shown inside the orders that they were sent with. Raises AlpacaError."""
+    asked = query.get("nested", "false").lower()  # alpaca-py writes True
+    if asked not in ("true", "false"):
+        raise invalid("nested must be true or false")
+    return asked == "true"
+
+
+def _shown(request: web.Request, order: Order) -> dict[str, Any]:
+    return order_words(order, request.app[FRONT].venue.engine.legs_of(order) if is_nested(request.query) else ())
 
 
 def _order_of(request: web.Request) -> Order:

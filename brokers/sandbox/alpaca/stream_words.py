@@ -40,6 +40,8 @@ def event_word(event: Event) -> str:
     """What Alpaca calls the event."""
     if event.kind == ExecType.TRADE:
         return "fill" if event.order.status is OrdStatus.FILLED else "partial_fill"
+    if event.kind == ExecType.PENDING_NEW and event.order.held:
+        return "held"
     return EVENTS[event.kind]
 
 

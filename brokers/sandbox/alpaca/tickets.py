@@ -6,13 +6,14 @@ Numbers may come as JSON strings or numbers; both become exact decimals.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from brokers.sandbox.accounts import Asset
 from brokers.sandbox.alpaca.errors import error, forbidden, invalid, unprocessable
-from brokers.sandbox.alpaca.words import number
-from brokers.sandbox.book import NEVER_RESTING, SMALLEST_QTY, STOP_TYPES, Order, Ticket
+from brokers.sandbox.alpaca.numbers import check_tick, read_decimal
+from brokers.sandbox.alpaca.ticket_legs import with_legs
+from brokers.sandbox.book import NEVER_RESTING, STOP_TYPES, Order, Ticket
 from brokers.sandbox.venue import Venue
 from tradingdesk.fix import OrdType, Side, TimeInForce
 
@@ -20,7 +21,6 @@ MAX_CLIENT_ORDER_ID = 128
 PRICE_FIELDS = ("limit_price", "stop_price", "trail_price", "trail_percent")
 NEEDS_LIMIT = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT})
 NEEDS_STOP = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
-LARGEST = Decimal(10) ** 12
 E = TypeVar("E", OrdType, Side, TimeInForce)
 
 
@@ -41,7 +41,7 @@ def read_ticket(body: Mapping[str, Any], venue: Venue) -> Ticket:
         extended_hours=_flag(body, "extended_hours"),
         client_order_id=read_client_order_id(body),
     )
-    _check_class(body)
+    ticket = with_legs(ticket, body)
     _check_size(ticket, asset)
     _check_prices(ticket)
     _check_time_in_force(ticket)
@@ -64,24 +64,6 @@ def read_changes(body: Mapping[str, Any], order: Order) -> dict[str, Any]:
     return changes
 
 
-def read_decimal(body: Mapping[str, Any], field: str) -> Decimal | None:
-    """A positive number of at most nine places, or None. Raises AlpacaError."""
-    raw = body.get(field)
-    if raw is None or raw == "":
-        return None
-    if isinstance(raw, bool) or not isinstance(raw, str | int | Decimal):
-        raise invalid(f"{field} is invalid")
-    try:
-        value = Decimal(raw)
-    except InvalidOperation:
-        raise invalid(f"{field} is invalid") from None
-    if not value.is_finite() or value <= 0:
-        raise unprocessable(f"{field} must be > 0")
-    if value > LARGEST or value != value.quantize(SMALLEST_QTY):
-        raise unprocessable(f"{field} is out of range: at most 9 decimal places")
-    return value
-
-
 def read_client_order_id(body: Mapping[str, Any]) -> str:
     """The client's id, empty when none is given. Raises AlpacaError."""
     given = body.get("client_order_id")
@@ -90,16 +72,6 @@ def read_client_order_id(body: Mapping[str, Any]) -> str:
     if not isinstance(given, str) or len(given) > MAX_CLIENT_ORDER_ID:
         raise invalid(f"client_order_id must be no more than {MAX_CLIENT_ORDER_ID} characters")
     return given
-
-
-def check_tick(field: str, price: Decimal | None) -> None:
-    """Two places from one dollar up, four below. Raises AlpacaError in Alpaca's words."""
-    if price is None:
-        return
-    places = 2 if price >= 1 else 4
-    if price != price.quantize(Decimal(1).scaleb(-places)):
-        message = f"invalid {field} {number(price)}. sub-penny increment does not fulfill minimum pricing criteria"
-        raise unprocessable(message)
 
 
 def _asset(body: Mapping[str, Any], venue: Venue) -> Asset:
@@ -128,11 +100,6 @@ def _flag(body: Mapping[str, Any], field: str) -> bool:
     if raw is not None and not isinstance(raw, bool):
         raise error(400, 40010000, "request body format is invalid")
     return bool(raw)
-
-
-def _check_class(body: Mapping[str, Any]) -> None:
-    if body.get("order_class") not in (None, "", "simple"):
-        raise unprocessable(f"order_class {body['order_class']} is not supported by the sandbox")
 
 
 def _check_size(ticket: Ticket, asset: Asset) -> None:

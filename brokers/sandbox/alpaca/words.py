@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 from brokers.sandbox.accounts import Asset, stable_id
 from brokers.sandbox.book import ZERO, Execution, Order
 from brokers.sandbox.ledger import Holding
-from tradingdesk.fix import OrdStatus, Side, TimeInForce
+from tradingdesk.fix import OrderClass, OrdStatus, Side, TimeInForce
 
 NEW_YORK = ZoneInfo("America/New_York")
 GTC_LASTS = timedelta(days=90)
@@ -46,7 +47,7 @@ def market_time(at: datetime) -> str:
 def status_word(order: Order) -> str:
     """The order's status: pending_new while it is on its way, accepted while it waits for the market to open."""
     if order.status is OrdStatus.PENDING:
-        return "accepted" if order.queued else "pending_new"
+        return "held" if order.held else "accepted" if order.queued else "pending_new"
     return order.status.value
 
 
@@ -55,8 +56,15 @@ def position_intent(order: Order) -> str:
     return f"{order.side.value}_to_{'close' if order.closing_qty else 'open'}"
 
 
-def order_words(order: Order) -> dict[str, Any]:
-    """An order as the orders API shows it. A simple order's class is an empty string."""
+def class_words(order: Order) -> dict[str, str]:
+    """What the order belongs to. A simple order's class is an empty string, and it has no group."""
+    if order.order_class is OrderClass.SIMPLE:
+        return {"order_class": ""}
+    return {"order_class": order.order_class.value, "group_id": order.group_id, "group_role": order.leg_role.value}
+
+
+def order_words(order: Order, legs: Iterable[Order] = ()) -> dict[str, Any]:
+    """An order as the orders API shows it, with its legs where they were asked for."""
     asked, kind = timestamp(order.created_at), order.ord_type.value
     lasts = {"expires_at": timestamp(order.created_at + GTC_LASTS)} if order.time_in_force is TimeInForce.GTC else {}
     return {
@@ -80,7 +88,7 @@ def order_words(order: Order) -> dict[str, Any]:
         "qty": optional(order.order_qty),
         "filled_qty": number(order.cum_qty),
         "filled_avg_price": optional(order.avg_px),
-        "order_class": "",
+        **class_words(order),
         "order_type": kind,
         "type": kind,
         "side": order.side.value,
@@ -89,7 +97,7 @@ def order_words(order: Order) -> dict[str, Any]:
         "stop_price": optional(order.stop_px),
         "status": status_word(order),
         "extended_hours": order.extended_hours,
-        "legs": None,
+        "legs": [order_words(leg) for leg in legs] or None,
         "trail_percent": optional(order.trail_percent),
         "trail_price": optional(order.trail_price),
         "hwm": optional(order.hwm),
