@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from django.db import transaction
 from django.utils import timezone
@@ -37,6 +38,7 @@ FIGURES_EVERY = timedelta(seconds=5)
 QUOTES_EVERY = timedelta(seconds=3)
 INSTRUMENTS_EVERY = timedelta(hours=12)
 QUOTES_WANTED_FOR = timedelta(minutes=15)
+LEFT_TO_THE_STREAM = timedelta(seconds=5)
 NOTED_TOGETHER = 50
 WATCHED_AT_MOST = 100  # an account at Interactive Brokers has 100 lines of market data, unless it buys more
 
@@ -124,9 +126,10 @@ def _read_due(account: BrokerAccount, reader: _Reader, thorough: bool) -> bool:
     reader.rest_until = None
     asked = reader.take_asked()
     busy = asked or (not reader.heard and Order.objects.open().filter(account=account).exists())
+    leave_after = None if busy else timezone.now() - LEFT_TO_THE_STREAM
     reads = (
         ("instruments", INSTRUMENTS_EVERY, lambda: market.sync_instruments(account)),
-        ("executions", EXECUTIONS_EVERY if busy else IDLE_EVERY, lambda: sync_executions(account)),
+        ("executions", EXECUTIONS_EVERY if busy else IDLE_EVERY, lambda: sync_executions(account, before=leave_after)),
         ("orders", ORDERS_EVERY if busy else IDLE_EVERY, lambda: sync_orders(account)),
         ("figures", FIGURES_EVERY, lambda: market.sync_account_figures(account)),
         ("quotes", QUOTES_EVERY, lambda: refresh_prices(account)),
@@ -164,10 +167,15 @@ def _is_due(last: datetime | None, every: timedelta) -> bool:
     return last is None or timezone.now() - last >= every
 
 
-def sync_executions(account: BrokerAccount) -> int:
-    """Apply every execution since the last one we read, in order; how many were new."""
+def sync_executions(account: BrokerAccount, *, before: datetime | None = None) -> int:
+    """Apply every execution since the last one we read, in order; how many were new.
+
+    Those since `before` are left for the next time: a stream is about to tell them, and does so in their turn.
+    """
     gateway = gateway_for(account)
     reports = gateway.executions(after_id=account.executions_cursor)
+    if before is not None:
+        reports = list(takewhile(lambda report: report.transact_time < before, reports))
     ids = [report.exec_id for report in reports]
     known = set(Execution.objects.filter(account=account, exec_id__in=ids).values_list("exec_id", flat=True))
     unknown = [report for report in reports if report.exec_id not in known]

@@ -164,7 +164,8 @@ if REDIS_URL:
 # Celery: the message is a wake-up, the row is the queue; so results are not kept.
 CELERY_BROKER_URL = REDIS_URL or "files://localhost"
 CELERY_BROKER_TRANSPORT = None if REDIS_URL else "tradingdesk.file_queue:Transport"
-CELERY_BROKER_TRANSPORT_OPTIONS = {} if REDIS_URL else file_transport(DATA_DIR / "queue")
+# A wake-up that its worker took along when it was killed is no loss, so Redis keeps no second list of those.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"ack_emulation": False} if REDIS_URL else file_transport(DATA_DIR / "queue")
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = bool(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
