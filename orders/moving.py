@@ -1,7 +1,7 @@
 """What every move of an order shares: its lock, its reservation, and the event that tells what changed."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
@@ -90,7 +90,7 @@ def message_of(
     account: BrokerAccount, order: Order, fact: ExecutionReport | CancelRejected, kind: str
 ) -> BrokerMessage:
     """What a broker said about an order, as it is kept: in the desk's words, and as it came."""
-    normalized = {name: value for name, value in asdict(fact).items() if name != "raw" and value not in (None, "")}
+    said = {field.name: getattr(fact, field.name) for field in fields(fact) if field.name != "raw"}
     return BrokerMessage(
         account=account,
         order=order,
@@ -100,6 +100,6 @@ def message_of(
         status=fact.status or "",
         transact_time=fact.transact_time,
         text=fact.text,
-        normalized=normalized,
+        normalized={name: value for name, value in said.items() if value not in (None, "")},
         raw=dict(fact.raw),
     )
