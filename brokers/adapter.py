@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 from brokers.messages import (
     AccountState,
+    BrokerError,
     CancelOrder,
     CancelRejected,
     ClockState,
@@ -155,6 +156,15 @@ class BrokerAdapter(ABC):
     @abstractmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> list[str]:
         """Say what is wrong or missing in an account's settings, one line each; [] when all is well."""
+
+    @classmethod
+    def visitor_settings(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Settings for a second connection beside the account's own, to look and not to trade; mostly the same."""
+        return settings
+
+    def explain(self, error: BrokerError) -> str:
+        """Say in one line what is wrong and, where the settings or the keys are, how to put it right; no secrets."""
+        return error.text
 
     @abstractmethod
     def submit(self, order: NewOrder) -> ExecutionReport:

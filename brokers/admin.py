@@ -69,7 +69,7 @@ class AccountHealthAdmin(ReadOnlyAdmin):
 
     @admin.display(description="last error")
     def error_in_short(self, health: AccountHealth) -> str:
-        return health.last_error[:120]
+        return health.last_error
 
 
 @admin.register(AccountLease)

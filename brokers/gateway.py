@@ -13,7 +13,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from threading import Lock
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ from typing import Any, Protocol
 from brokers import health
 from brokers.adapter import BrokerAdapter, Capabilities, Listener
 from brokers.messages import (
+    OTHER_ACCOUNT,
+    UNAUTHORIZED,
     AccountState,
     BrokerError,
     CancelOrder,
@@ -145,6 +148,7 @@ class Gateway:
         except NotSupported:
             raise
         except BrokerError as error:
+            error.explained = self.adapter.explain(error)
             self._record(operation, began, error)
             raise
         except Exception as mistake:
@@ -156,7 +160,7 @@ class Gateway:
 
     def _record(self, operation: str, began: float, error: BrokerError | None = None) -> None:
         seconds, ok = time.perf_counter() - began, error is None or is_healthy(error)
-        _note(self.broker_name, operation, ok=ok, seconds=seconds, error=error.text if error else "")
+        _note(self.broker_name, operation, ok=ok, seconds=seconds, error=error.explained if error else "")
 
 
 def _note(broker_name: str, operation: str, *, ok: bool, seconds: float, error: str) -> None:
@@ -168,8 +172,9 @@ def _note(broker_name: str, operation: str, *, ok: bool, seconds: float, error: 
 
 
 def is_healthy(error: BrokerError) -> bool:
-    """Tell whether a broker that said this is at work: a refusal is an answer, unless it is of our keys."""
-    return isinstance(error, OrderRefused) and not isinstance(error, TryLater) and error.code != "UNAUTHORIZED"
+    """Tell whether a broker that said this is at work: a refusal is an answer, unless it is of our keys or account."""
+    refused = isinstance(error, OrderRefused) and not isinstance(error, TryLater)
+    return refused and error.code not in (UNAUTHORIZED, OTHER_ACCOUNT)
 
 
 _gateways: dict[str, tuple[str, Gateway]] = {}
@@ -183,16 +188,40 @@ def gateway_for(account: Account) -> Gateway:
         TryLater: the account cannot be reached as it is configured (a missing secret, wrong settings, an unknown
             adapter): nothing was sent, and putting the configuration right is enough. `code` is NOT_CONFIGURED.
     """
-    try:
+    with _configured(account):
         return _gateway_for(account)
+
+
+@contextmanager
+def visiting(account: Account) -> Iterator[Gateway]:
+    """Give a connection of the block's own, beside the one that the account's worker may hold: to look, not to trade.
+
+    Raises:
+        TryLater: as `gateway_for` does.
+    """
+    with _configured(account):
+        settings, kind = _settings_of(account), adapter_class(account.adapter)
+        gateway = Gateway(account.broker_name, kind(kind.visitor_settings(settings)))
+    with closing(gateway):
+        yield gateway
+
+
+@contextmanager
+def _configured(account: Account) -> Iterator[None]:
+    try:
+        yield
     except (MissingSecret, UnknownAdapter, ValueError) as error:
-        text = f"{account.broker_name} is not configured: {error}"
+        text = f"not configured: {error}"
         _note(account.broker_name, "connect", ok=False, seconds=0.0, error=text)
         raise TryLater(text, retry_after=UNTIL_CONFIGURED, code=NOT_CONFIGURED) from error
 
 
+def _settings_of(account: Account) -> dict[str, Any]:
+    return resolve(account.settings) | {"paper_trading": account.paper_trading}
+
+
 def _gateway_for(account: Account) -> Gateway:
-    settings = resolve(account.settings) | {"paper_trading": account.paper_trading}
+    settings = _settings_of(account)
     fingerprint = _fingerprint(account.adapter, settings)
     with _lock:
         known, gateway = _gateways.get(account.broker_name, ("", None))

@@ -15,13 +15,21 @@ from typing import Any
 
 from tradingdesk.fix import AssetClass, ExecType, OrderClass, OrdStatus, OrdType, RequestKind, Side, TimeInForce
 
+# What a broker's refusal of us is called (`BrokerError.code`), whatever it was asked for.
+UNAUTHORIZED = "UNAUTHORIZED"
+OTHER_ACCOUNT = "OTHER_ACCOUNT"
+
 
 class BrokerError(Exception):
-    """A broker, or the way to it, did not do what was asked. `text` is the broker's own words."""
+    """A broker, or the way to it, did not do what was asked. `text` is the broker's own words.
+
+    `explained` is one line for a person: what is wrong, and what to do about it where the adapter knows.
+    """
 
     def __init__(self, text: str, *, code: str = "", raw: Any = None):
         super().__init__(text)
         self.text, self.code, self.raw = text, code, raw
+        self.explained = text
 
 
 class NotSupported(BrokerError):

@@ -51,7 +51,7 @@ class _Reader:
     again: bool = False
     asked: set[str] = field(default_factory=set)
     read_at: dict[str, datetime] = field(default_factory=dict)
-    failing: set[str] = field(default_factory=set)
+    failing: dict[str, str] = field(default_factory=dict)
     rest_until: datetime | None = None
 
     def ask(self, reads: Iterable[str]) -> bool:
@@ -149,13 +149,12 @@ def _read(what: str, read: Callable[[], object], account: BrokerAccount, reader:
     except BrokerError as error:
         if isinstance(error, TryLater):
             reader.rest_until = began + timedelta(seconds=error.retry_after)
-        if what not in reader.failing:
-            log.warning("%s: reading %s failed: %s", account.broker_name, what, error.text)
-        reader.failing.add(what)
+        if what not in reader.failing and error.explained not in reader.failing.values():
+            log.warning("%s: reading %s failed: %s", account.broker_name, what, error.explained)
+        reader.failing[what] = error.explained
         return False
-    if what in reader.failing:
+    if reader.failing.pop(what, None) and not reader.failing:
         log.warning("%s: reading %s works again", account.broker_name, what)
-        reader.failing.discard(what)
     reader.read_at[what] = began
     return True
 

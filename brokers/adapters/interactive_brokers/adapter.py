@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from secrets import randbelow
 from typing import Any, TypeVar
 
 from brokers.adapter import BrokerAdapter, Capabilities, Listener
@@ -36,6 +37,7 @@ T = TypeVar("T")
 ANSWER = 8.0
 CLOCK_SYMBOL = "SPY"
 NEW_YORK = "America/New_York"
+VISITORS = 1_000_000  # whoever only looks takes one of as many client ids from here
 
 
 class Adapter(BrokerAdapter):
@@ -63,6 +65,11 @@ class Adapter(BrokerAdapter):
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> list[str]:
         return settings_errors(settings)
+
+    @classmethod
+    def visitor_settings(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A client id of the visitor's own: TWS refuses a second connection under the desk's."""
+        return {**settings, "client_id": VISITORS + randbelow(VISITORS)}
 
     def start(self, listener: Listener) -> None:
         self._connection.start(listener)

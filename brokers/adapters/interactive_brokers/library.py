@@ -9,6 +9,7 @@ order lives or has filled (399, 321, 10148, 10349), and drops messages about ord
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,9 @@ except ImportError:
     import ib_insync as library
     from ib_insync.client import Client
     from ib_insync.decoder import Decoder
+
+# What it says of a connection is said again by us, once and with what to do about it.
+logging.getLogger(Client.__module__).setLevel(logging.CRITICAL)
 
 NAME = library.__name__
 VERSION = library.__version__
