@@ -28,6 +28,7 @@ from brokers.messages import (
     PositionState,
     QuoteState,
     ReplaceOrder,
+    RequestBudget,
 )
 from tradingdesk.fix import AssetClass, OrderClass, OrdType, TimeInForce
 
@@ -226,6 +227,10 @@ class BrokerAdapter(ABC):
     @abstractmethod
     def clock(self) -> ClockState:
         """The market's clock."""
+
+    def budget(self) -> RequestBudget | None:
+        """How many requests may be made now, as last known; asks nobody. None where that is not known."""
+        return None
 
     def next_wire_ref(self) -> str:
         """What else will identify the next order on the wire, to be stored before it is sent; "" where nothing does."""

@@ -41,6 +41,7 @@ from brokers.messages import (
 )
 from brokers.registry import UnknownAdapter, adapter_class
 from brokers.secrets import MissingSecret, resolve
+from brokers.vitals import Overhearing, Vitals, note_connection
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Gateway:
 
     def __init__(self, broker_name: str, adapter: BrokerAdapter):
         self.broker_name, self.adapter = broker_name, adapter
+        self._vitals: Vitals | None = None
 
     def __repr__(self) -> str:
         return f"<Gateway {self.broker_name}: {self.adapter.label}>"
@@ -129,8 +131,9 @@ class Gateway:
         return self.adapter.next_wire_ref()
 
     def start(self, listener: Listener) -> None:
-        """See `BrokerAdapter.start`."""
-        self.adapter.start(listener)
+        """See `BrokerAdapter.start`. From now on this gateway writes how the connection does."""
+        self._vitals = self._vitals or Vitals()
+        self.adapter.start(Overhearing(self.broker_name, listener, self._vitals))
 
     def watch_quotes(self, symbols: Iterable[str]) -> None:
         """See `BrokerAdapter.watch_quotes`."""
@@ -139,6 +142,8 @@ class Gateway:
     def close(self) -> None:
         """Give back the adapter's connections."""
         self.adapter.close()
+        if self._vitals is not None:
+            note_connection(self.broker_name, is_open=False)
 
     def _call(self, operation: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Make a call and record it. An adapter's own mistake may come after the send: it proves nothing."""
@@ -160,13 +165,19 @@ class Gateway:
 
     def _record(self, operation: str, began: float, error: BrokerError | None = None) -> None:
         seconds, ok = time.perf_counter() - began, error is None or is_healthy(error)
-        _note(self.broker_name, operation, ok=ok, seconds=seconds, error=error.explained if error else "")
+        if ok and self._vitals is not None:
+            self._vitals.answered(seconds)
+        said = error.explained if error else ""
+        _note(self.broker_name, operation, ok=ok, seconds=seconds, error=said, vitals=self._figures)
+
+    def _figures(self) -> dict[str, Any]:
+        return self._vitals.columns(self.adapter.budget()) if self._vitals is not None else {}
 
 
-def _note(broker_name: str, operation: str, *, ok: bool, seconds: float, error: str) -> None:
+def _note(broker_name: str, operation: str, *, ok: bool, seconds: float, error: str, vitals: Any = dict) -> None:
     """Note a call. A note that cannot be written must not cost the broker's answer."""
     try:
-        health.record(broker_name, operation=operation, ok=ok, seconds=seconds, error=error)
+        health.record(broker_name, operation=operation, ok=ok, seconds=seconds, error=error, vitals=vitals)
     except Exception:
         logger.exception("health of %s could not be recorded", broker_name)
 

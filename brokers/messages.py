@@ -221,6 +221,15 @@ class QuoteState:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestBudget:
+    """How many requests the broker takes: `remaining` of `limit` until `resets_at`."""
+
+    limit: int
+    remaining: int
+    resets_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ClockState:
     """The market's clock as the broker keeps it."""
 

@@ -28,6 +28,7 @@ from brokers.messages import (
     PositionState,
     QuoteState,
     ReplaceOrder,
+    RequestBudget,
     TryLater,
 )
 from tradingdesk.fix import ExecType, OrdType, TimeInForce
@@ -83,6 +84,11 @@ class Adapter(BrokerAdapter):
     def rate_limit(self) -> RateLimit | None:
         """What the Trading API last said of its request budget; None before the first answer."""
         return self._trading.rate_limit
+
+    def budget(self) -> RequestBudget | None:
+        """What the Trading API's headers last said; market data has a budget of its own."""
+        found = self.rate_limit
+        return found and RequestBudget(found.limit, found.remaining, found.resets_at)
 
     def explain(self, error: BrokerError) -> str:
         return explain(error, self._account)

@@ -23,6 +23,7 @@ from brokers.messages import (
     PositionState,
     QuoteState,
     ReplaceOrder,
+    RequestBudget,
     TryLater,
 )
 from tradingdesk.fix import ExecType, OrdType, TimeInForce
@@ -76,6 +77,10 @@ class Adapter(BrokerAdapter):
 
     def watch_quotes(self, symbols: Iterable[str]) -> None:
         self._connection.watch_quotes(list(symbols))
+
+    def budget(self) -> RequestBudget | None:
+        """Messages to TWS within a second, of those that the library lets through: TWS hangs up on more than 50."""
+        return self._connection.budget()
 
     def close(self) -> None:
         self._connection.close()
