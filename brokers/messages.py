@@ -8,7 +8,7 @@ the facts in their `parsing.py`; floats and SDK sentinels stop there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,8 @@ from tradingdesk.fix import AssetClass, ExecType, OrderClass, OrdStatus, OrdType
 # What a broker's refusal of us is called (`BrokerError.code`), whatever it was asked for.
 UNAUTHORIZED = "UNAUTHORIZED"
 OTHER_ACCOUNT = "OTHER_ACCOUNT"
+
+LATE_COMMISSION = "+commission"
 
 
 class BrokerError(Exception):
@@ -144,6 +146,21 @@ class ExecutionReport:
     source: str = ""
     text: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+def late_commission(trade: ExecutionReport, amount: Decimal) -> ExecutionReport:
+    """Make the correction that tells what a trade cost, where that came after it.
+
+    Its id follows from the trade's: whoever makes it, in whichever process, it is booked once.
+    """
+    return replace(
+        trade,
+        exec_type=ExecType.TRADE_CORRECT,
+        exec_id=f"{trade.exec_id}{LATE_COMMISSION}",
+        exec_ref_id=trade.exec_id,
+        commission=amount,
+        text="its commission came later",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from brokers import market
 from brokers.gateway import Gateway, gateway_for
-from brokers.messages import BrokerError, ExecutionReport, TryLater
+from brokers.messages import BrokerError, ExecutionReport, TryLater, late_commission
 from brokers.models import BrokerAccount, Instrument, Listing, Quote
 from brokers.registry import adapter_class
 from orders import wakeups
@@ -167,6 +167,7 @@ def sync_executions(account: BrokerAccount) -> int:
     """Apply every execution since the last one we read, in order; how many were new."""
     gateway = gateway_for(account)
     reports = gateway.executions(after_id=account.executions_cursor)
+    reports = [*_missing_commissions(account, reports), *reports]
     ids = [report.exec_id for report in reports]
     known = set(Execution.objects.filter(account=account, exec_id__in=ids).values_list("exec_id", flat=True))
     unknown = [report for report in reports if report.exec_id not in known]
@@ -181,6 +182,15 @@ def sync_executions(account: BrokerAccount) -> int:
         if account.executions_cursor != read_before:
             BrokerAccount.objects.filter(pk=account.pk).update(executions_cursor=account.executions_cursor)
     return new
+
+
+def _missing_commissions(account: BrokerAccount, reports: Iterable[ExecutionReport]) -> list[ExecutionReport]:
+    """What trades cost that are stored without: the process that heard of them ended before it heard of that."""
+    told = {report.exec_id: report for report in reports if report.commission is not None}
+    if not told:
+        return []
+    bare = Execution.objects.filter(account=account, exec_id__in=told, commission=None)
+    return [late_commission(told[one], told[one].commission) for one in bare.values_list("exec_id", flat=True)]
 
 
 def sync_orders(account: BrokerAccount) -> None:
