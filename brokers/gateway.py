@@ -98,6 +98,10 @@ class Gateway:
         """See `BrokerAdapter.read_order`."""
         return self._call("read_order", self.adapter.read_order, broker_order_id)
 
+    def read_group(self, broker_order_id: str) -> ExecutionReport | None:
+        """See `BrokerAdapter.read_group`."""
+        return self._call("read_group", self.adapter.read_group, broker_order_id)
+
     def open_orders(self) -> list[ExecutionReport]:
         """See `BrokerAdapter.open_orders`."""
         return self._call("open_orders", self.adapter.open_orders)

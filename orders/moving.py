@@ -90,7 +90,8 @@ def message_of(
     account: BrokerAccount, order: Order, fact: ExecutionReport | CancelRejected, kind: str
 ) -> BrokerMessage:
     """What a broker said about an order, as it is kept: in the desk's words, and as it came."""
-    normalized = {name: value for name, value in asdict(fact).items() if name != "raw" and value not in (None, "")}
+    facts = asdict(fact).items()
+    normalized = {name: value for name, value in facts if name not in ("raw", "legs") and value not in (None, "")}
     return BrokerMessage(
         account=account,
         order=order,

@@ -21,11 +21,12 @@ from brokers.registry import adapter_class
 from orders import wakeups
 from orders.executions import apply_report
 from orders.external import CannotAdopt, adopt_external, close_replaced
+from orders.legs import close_legs, unnamed_legs
 from orders.models import Execution, Order, OrderRequest, Position
 from orders.retold import note_told_again
 from risk import exposure
 from risk.models import ExposureTotal
-from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState
+from tradingdesk.fix import ClosedAs, ExecType, OrdStatus, RequestKind, RequestState
 
 log = logging.getLogger(__name__)
 
@@ -208,6 +209,21 @@ def sync_orders(account: BrokerAccount) -> None:
         report = gateway.read_order(broker_order_id)
         if report is not None:
             _apply_reading(account, gateway, report)
+    for leg in unnamed_legs(account, asked_at):
+        _find_leg(account, gateway, leg)
+
+
+def _find_leg(account: BrokerAccount, gateway: Gateway, leg: Order) -> None:
+    """Have the broker name a leg that its answer did not: with the order it belongs to, or by the leg's own id.
+
+    A leg that it does not have is closed once that order is, of which it was a part.
+    """
+    parent = gateway.read_order(leg.parent.broker_order_id)
+    found = parent if parent is not None and parent.legs else gateway.find_order(leg.client_order_id)
+    if found is not None:
+        apply_any(account, gateway, found)
+    elif not leg.parent.is_open:
+        close_legs(leg.parent, ClosedAs.CANCELED, "the broker has no such leg")
 
 
 def _apply_reading(account: BrokerAccount, gateway: Gateway, report: ExecutionReport) -> None:
@@ -295,18 +311,21 @@ def apply_any(account: BrokerAccount, gateway: Gateway, report: ExecutionReport)
     except Order.DoesNotExist:
         pass
     whole = gateway.read_order(report.broker_order_id) or report
+    group = gateway.read_group(whole.broker_order_id) if whole.leg_role else None
+    if group is not None:
+        apply_any(account, gateway, group)  # which names its legs, if it is ours
     try:
         apply_report(account=account, report=whole)
     except Order.DoesNotExist:
-        if not _adopt(account, whole):
+        if not _adopt(account, whole, group):
             return False
     return whole is report or apply_report(account=account, report=report) is not None
 
 
-def _adopt(account: BrokerAccount, report: ExecutionReport) -> bool:
+def _adopt(account: BrokerAccount, report: ExecutionReport, group: ExecutionReport | None) -> bool:
     """Adopt an order of somebody else's; one of a thing that the desk does not list is said once and left alone."""
     try:
-        adopt_external(account=account, report=report)
+        adopt_external(account=account, report=report, group=group)
     except CannotAdopt as problem:
         if (account.broker_name, report.broker_order_id) not in _left_alone:
             _left_alone.add((account.broker_name, report.broker_order_id))

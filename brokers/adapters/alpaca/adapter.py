@@ -31,7 +31,7 @@ from brokers.messages import (
     RequestBudget,
     TryLater,
 )
-from tradingdesk.fix import ExecType, OrdType, TimeInForce
+from tradingdesk.fix import ExecType, OrderClass, OrdType, TimeInForce
 
 from . import parsing
 from .checks import is_same_order, order_objection, replace_objection
@@ -57,6 +57,7 @@ class Adapter(BrokerAdapter):
     capabilities = Capabilities(
         ord_types=frozenset(OrdType),
         time_in_force=frozenset(TimeInForce),
+        order_classes=frozenset(OrderClass),
         extended_hours=True,
         fractional=True,
         # Day orders only; https://docs.alpaca.markets/us/changelog added stop and stop-limit to market and limit.
@@ -131,10 +132,14 @@ class Adapter(BrokerAdapter):
             return self._replacement_that_has_the_id(request, refusal)
 
     def find_order(self, client_order_id: str) -> ExecutionReport | None:
-        return self._found(lambda: self._trading.get_order_by_client_id(client_order_id))
+        return self._found(lambda: self._trading.with_legs(self._trading.get_order_by_client_id(client_order_id)))
 
     def read_order(self, broker_order_id: str) -> ExecutionReport | None:
-        return self._found(lambda: self._trading.get(order_path(broker_order_id)))
+        return self._found(lambda: self._trading.order(broker_order_id))
+
+    def read_group(self, broker_order_id: str) -> ExecutionReport | None:
+        """The order that this leg was placed with, which Alpaca does not name: found by the group they share."""
+        return self._found(lambda: self._trading.first_of_group(broker_order_id))
 
     def open_orders(self) -> list[ExecutionReport]:
         """Every working order, legs of brackets too, oldest first."""
@@ -235,7 +240,8 @@ class Adapter(BrokerAdapter):
     def _found(self, read: Callable[[], Any]) -> ExecutionReport | None:
         try:
             with self._answers():
-                return parsing.order_report(read())
+                raw = read()
+                return parsing.order_report(raw) if raw else None
         except OrderRefused as refusal:
             if refusal.code != NOT_FOUND:
                 raise
