@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 from brokers.messages import (
     AccountState,
+    BrokerError,
     CancelOrder,
     CancelRejected,
     ClockState,
@@ -27,12 +28,14 @@ from brokers.messages import (
     PositionState,
     QuoteState,
     ReplaceOrder,
+    RequestBudget,
 )
 from tradingdesk.fix import AssetClass, OrderClass, OrdType, TimeInForce
 
 AUCTIONS = frozenset({TimeInForce.OPG, TimeInForce.CLS})
 AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 FOR_AUCTIONS = frozenset({OrdType.MARKET, OrdType.LIMIT})
+WITH_LEGS = frozenset({OrdType.MARKET, OrdType.LIMIT})
 IN_EXTENDED_HOURS = frozenset({TimeInForce.DAY, TimeInForce.GTC})
 
 
@@ -83,6 +86,8 @@ class Capabilities:
         )
         yield from ((name, str(found)) for name, fine, found in checks if not fine)
         yield from self._session_objections(order)
+        if order.order_class != OrderClass.SIMPLE and order.order_class in self.order_classes:
+            yield from self._linked_objections(order)
         if order.notional is not None:
             yield from self._notional_objections(order)
         elif order.order_qty is not None and order.order_qty % 1 != 0:
@@ -106,6 +111,13 @@ class Capabilities:
             yield "ord_type", f"{order.ord_type} in extended hours"
         if order.time_in_force not in IN_EXTENDED_HOURS:
             yield "time_in_force", f"{order.time_in_force} in extended hours"
+
+    def _linked_objections(self, order: OrderTerms) -> Iterable[tuple[str, str]]:
+        """What no broker of ours takes with legs: entries that wait for a price of their own, other sessions."""
+        if order.ord_type not in WITH_LEGS:
+            yield "ord_type", f"{order.ord_type} with legs"
+        if order.extended_hours and self.extended_hours:
+            yield "extended_hours", "true with legs"
 
     def _notional_objections(self, order: OrderTerms) -> Iterable[tuple[str, str]]:
         if self.notional and self.min_notional is not None and order.notional < self.min_notional:
@@ -156,6 +168,15 @@ class BrokerAdapter(ABC):
     def check_settings(cls, settings: Mapping[str, Any]) -> list[str]:
         """Say what is wrong or missing in an account's settings, one line each; [] when all is well."""
 
+    @classmethod
+    def visitor_settings(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Settings for a second connection beside the account's own, to look and not to trade; mostly the same."""
+        return settings
+
+    def explain(self, error: BrokerError) -> str:
+        """Say in one line what is wrong and, where the settings or the keys are, how to put it right; no secrets."""
+        return error.text
+
     @abstractmethod
     def submit(self, order: NewOrder) -> ExecutionReport:
         """Send a new order; the broker's first answer about it.
@@ -185,6 +206,10 @@ class BrokerAdapter(ABC):
     @abstractmethod
     def read_order(self, broker_order_id: str) -> ExecutionReport | None:
         """The order with this broker id, as an `order_status` report; None when the broker knows none."""
+
+    def read_group(self, broker_order_id: str) -> ExecutionReport | None:
+        """The order that this leg was placed with, and its `legs`; None where legs carry the desk's own ids."""
+        return None
 
     @abstractmethod
     def open_orders(self) -> list[ExecutionReport]:
@@ -216,6 +241,10 @@ class BrokerAdapter(ABC):
     @abstractmethod
     def clock(self) -> ClockState:
         """The market's clock."""
+
+    def budget(self) -> RequestBudget | None:
+        """How many requests may be made now, as last known; asks nobody. None where that is not known."""
+        return None
 
     def next_wire_ref(self) -> str:
         """What else will identify the next order on the wire, to be stored before it is sent; "" where nothing does."""

@@ -56,10 +56,12 @@ class AccountHealthAdmin(ReadOnlyAdmin):
         "account",
         "healthy",
         "breaker_state",
-        "consecutive_failures",
+        "connection",
         shown.column("error_rate", "failed calls", show=_share_or_nothing),
-        "latency_ms",
+        "latency",
+        "budget",
         shown.column("last_ok_at", "last answer (UTC)", show=shown.stamp),
+        shown.column("last_message_at", "last heard (UTC)", show=shown.stamp),
         shown.column("last_error_at", "last error (UTC)", show=shown.stamp),
         "error_in_short",
     )
@@ -67,9 +69,23 @@ class AccountHealthAdmin(ReadOnlyAdmin):
     list_select_related = ("account",)
     sortable_by = ()
 
+    @display(description="connection", label={"open": "success", "lost": "danger"})
+    def connection(self, health: AccountHealth) -> str:
+        return {True: "open", False: "lost", None: ""}[health.is_connected]
+
+    @admin.display(description="p50 / p95 / p99, ms")
+    def latency(self, health: AccountHealth) -> str:
+        figures = (health.latency_p50_ms, health.latency_p95_ms, health.latency_p99_ms)
+        return shown.EMPTY if None in figures else " / ".join(f"{figure:.0f}" for figure in figures)
+
+    @admin.display(description="requests left")
+    def budget(self, health: AccountHealth) -> str:
+        left = health.requests_left
+        return shown.EMPTY if left is None else f"{left} of {health.budget_limit}"
+
     @admin.display(description="last error")
     def error_in_short(self, health: AccountHealth) -> str:
-        return health.last_error[:120]
+        return health.last_error
 
 
 @admin.register(AccountLease)

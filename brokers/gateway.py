@@ -13,7 +13,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from threading import Lock
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ from typing import Any, Protocol
 from brokers import health
 from brokers.adapter import BrokerAdapter, Capabilities, Listener
 from brokers.messages import (
+    OTHER_ACCOUNT,
+    UNAUTHORIZED,
     AccountState,
     BrokerError,
     CancelOrder,
@@ -38,6 +41,7 @@ from brokers.messages import (
 )
 from brokers.registry import UnknownAdapter, adapter_class
 from brokers.secrets import MissingSecret, resolve
+from brokers.vitals import Overhearing, Vitals, note_connection
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +63,7 @@ class Gateway:
 
     def __init__(self, broker_name: str, adapter: BrokerAdapter):
         self.broker_name, self.adapter = broker_name, adapter
+        self._vitals: Vitals | None = None
 
     def __repr__(self) -> str:
         return f"<Gateway {self.broker_name}: {self.adapter.label}>"
@@ -93,6 +98,10 @@ class Gateway:
         """See `BrokerAdapter.read_order`."""
         return self._call("read_order", self.adapter.read_order, broker_order_id)
 
+    def read_group(self, broker_order_id: str) -> ExecutionReport | None:
+        """See `BrokerAdapter.read_group`."""
+        return self._call("read_group", self.adapter.read_group, broker_order_id)
+
     def open_orders(self) -> list[ExecutionReport]:
         """See `BrokerAdapter.open_orders`."""
         return self._call("open_orders", self.adapter.open_orders)
@@ -126,8 +135,9 @@ class Gateway:
         return self.adapter.next_wire_ref()
 
     def start(self, listener: Listener) -> None:
-        """See `BrokerAdapter.start`."""
-        self.adapter.start(listener)
+        """See `BrokerAdapter.start`. From now on this gateway writes how the connection does."""
+        self._vitals = self._vitals or Vitals()
+        self.adapter.start(Overhearing(self.broker_name, listener, self._vitals))
 
     def watch_quotes(self, symbols: Iterable[str]) -> None:
         """See `BrokerAdapter.watch_quotes`."""
@@ -136,6 +146,8 @@ class Gateway:
     def close(self) -> None:
         """Give back the adapter's connections."""
         self.adapter.close()
+        if self._vitals is not None:
+            note_connection(self.broker_name, is_open=False)
 
     def _call(self, operation: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Make a call and record it. An adapter's own mistake may come after the send: it proves nothing."""
@@ -145,6 +157,7 @@ class Gateway:
         except NotSupported:
             raise
         except BrokerError as error:
+            error.explained = self.adapter.explain(error)
             self._record(operation, began, error)
             raise
         except Exception as mistake:
@@ -156,20 +169,27 @@ class Gateway:
 
     def _record(self, operation: str, began: float, error: BrokerError | None = None) -> None:
         seconds, ok = time.perf_counter() - began, error is None or is_healthy(error)
-        _note(self.broker_name, operation, ok=ok, seconds=seconds, error=error.text if error else "")
+        if ok and self._vitals is not None:
+            self._vitals.answered(seconds)
+        said = error.explained if error else ""
+        _note(self.broker_name, operation, ok=ok, seconds=seconds, error=said, vitals=self._figures)
+
+    def _figures(self) -> dict[str, Any]:
+        return self._vitals.columns(self.adapter.budget()) if self._vitals is not None else {}
 
 
-def _note(broker_name: str, operation: str, *, ok: bool, seconds: float, error: str) -> None:
+def _note(broker_name: str, operation: str, *, ok: bool, seconds: float, error: str, vitals: Any = dict) -> None:
     """Note a call. A note that cannot be written must not cost the broker's answer."""
     try:
-        health.record(broker_name, operation=operation, ok=ok, seconds=seconds, error=error)
+        health.record(broker_name, operation=operation, ok=ok, seconds=seconds, error=error, vitals=vitals)
     except Exception:
         logger.exception("health of %s could not be recorded", broker_name)
 
 
 def is_healthy(error: BrokerError) -> bool:
-    """Tell whether a broker that said this is at work: a refusal is an answer, unless it is of our keys."""
-    return isinstance(error, OrderRefused) and not isinstance(error, TryLater) and error.code != "UNAUTHORIZED"
+    """Tell whether a broker that said this is at work: a refusal is an answer, unless it is of our keys or account."""
+    refused = isinstance(error, OrderRefused) and not isinstance(error, TryLater)
+    return refused and error.code not in (UNAUTHORIZED, OTHER_ACCOUNT)
 
 
 _gateways: dict[str, tuple[str, Gateway]] = {}
@@ -183,16 +203,40 @@ def gateway_for(account: Account) -> Gateway:
         TryLater: the account cannot be reached as it is configured (a missing secret, wrong settings, an unknown
             adapter): nothing was sent, and putting the configuration right is enough. `code` is NOT_CONFIGURED.
     """
-    try:
+    with _configured(account):
         return _gateway_for(account)
+
+
+@contextmanager
+def visiting(account: Account) -> Iterator[Gateway]:
+    """Give a connection of the block's own, beside the one that the account's worker may hold: to look, not to trade.
+
+    Raises:
+        TryLater: as `gateway_for` does.
+    """
+    with _configured(account):
+        settings, kind = _settings_of(account), adapter_class(account.adapter)
+        gateway = Gateway(account.broker_name, kind(kind.visitor_settings(settings)))
+    with closing(gateway):
+        yield gateway
+
+
+@contextmanager
+def _configured(account: Account) -> Iterator[None]:
+    try:
+        yield
     except (MissingSecret, UnknownAdapter, ValueError) as error:
-        text = f"{account.broker_name} is not configured: {error}"
+        text = f"not configured: {error}"
         _note(account.broker_name, "connect", ok=False, seconds=0.0, error=text)
         raise TryLater(text, retry_after=UNTIL_CONFIGURED, code=NOT_CONFIGURED) from error
 
 
+def _settings_of(account: Account) -> dict[str, Any]:
+    return resolve(account.settings) | {"paper_trading": account.paper_trading}
+
+
 def _gateway_for(account: Account) -> Gateway:
-    settings = resolve(account.settings) | {"paper_trading": account.paper_trading}
+    settings = _settings_of(account)
     fingerprint = _fingerprint(account.adapter, settings)
     with _lock:
         known, gateway = _gateways.get(account.broker_name, ("", None))

@@ -1,15 +1,17 @@
 """How each account's connection does: written after every call, read by routing and the pages.
 
-Calls that worked are written down at most once a second per account and process, so that a busy account costs no
-more than a quiet one; a failure, and the first success after one, at once. The circuit breaker (`brokers.breaker`)
-decides on these figures; the operator hears of it once when it opens and once when it closes.
+Calls that worked are written down every few seconds per account and process, so that a busy account costs no more
+than a quiet one; a failure, and what works while the breaker is not closed, at once. The circuit breaker
+(`brokers.breaker`) decides on these figures; the operator hears of it once when it opens and once when it closes.
 """
 
 import logging
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -20,29 +22,59 @@ from tradingdesk.audit import trail
 
 log = logging.getLogger(__name__)
 
-_WRITE_EVERY = 1.0
+_WRITE_EVERY = 3.0
+_OF_CONNECTION = (
+    "last_message_at",
+    "latency_p50_ms",
+    "latency_p95_ms",
+    "latency_p99_ms",
+    "budget_limit",
+    "budget_remaining",
+    "budget_resets_at",
+)
 _BREAKER_COLUMNS = {field.name: field.name for field in fields(Breaker)} | {"state": "breaker_state"}
+_COUNTED = ("healthy", *_BREAKER_COLUMNS.values(), "last_ok_at", "last_error_at", "last_error", "latency_ms")
+_WRITTEN = (*_COUNTED, *_OF_CONNECTION)
 
 _lock = threading.Lock()
 _written: dict[str, tuple[float, bool]] = {}
 _unwritten: dict[str, int] = {}
 
 
-def record(broker_name: str, *, operation: str, ok: bool, seconds: float, error: str = "") -> None:
-    """Note the outcome of one call: `ok` means that the broker answered, whatever it said."""
+def record(
+    broker_name: str,
+    *,
+    operation: str,
+    ok: bool,
+    seconds: float,
+    error: str = "",
+    vitals: Callable[[], Mapping[str, Any]] = dict,
+) -> None:
+    """Note the outcome of one call: `ok` means that the broker answered, whatever it said.
+
+    `vitals` gives columns of `AccountHealth` to be written along, when anything is.
+    """
     now = time.monotonic()
     with _lock:
-        at, was_ok = _written.get(broker_name, (0.0, False))
+        at, was_fine = _written.get(broker_name, (0.0, False))
         _unwritten[broker_name] = _unwritten.get(broker_name, 0) + ok
-        if ok and was_ok and now - at < _WRITE_EVERY:
+        if ok and was_fine and now - at < _WRITE_EVERY:
             return
         answered = _unwritten.pop(broker_name)
         _written[broker_name] = (now, ok)
-    _store(broker_name, answered=answered, seconds=seconds, error="" if ok else f"{operation}: {error}"[:500])
+    said = "" if ok else f"{operation}: {error}"[:500]
+    healthy = _store(broker_name, answered=answered, seconds=seconds, error=said, vitals=vitals())
+    if ok and not healthy:
+        _written[broker_name] = (now, False)
 
 
-def _store(broker_name: str, *, answered: int, seconds: float, error: str) -> None:
-    """Count calls on the locked row: with many processes, one sees the breaker open, and says so."""
+def record_connection(broker_name: str, *, is_open: bool) -> None:
+    """Note that the long-lived connection of an account is open from now on, or is not any more."""
+    AccountHealth.objects.update_or_create(account_id=broker_name, defaults={"connected": is_open})
+
+
+def _store(broker_name: str, *, answered: int, seconds: float, error: str, vitals: Mapping[str, Any]) -> bool:
+    """Count calls on the locked row: of many processes, one sees the breaker open, and says so. Is it closed?"""
     now = timezone.now()
     with transaction.atomic():
         health = _locked(broker_name)
@@ -52,9 +84,12 @@ def _store(broker_name: str, *, answered: int, seconds: float, error: str) -> No
             health.last_error, health.last_error_at = error, now
         else:
             health.last_ok_at, health.latency_ms = now, round(seconds * 1000, 3)
-        health.save()
+        for name, value in vitals.items():
+            setattr(health, name, value)
+        health.save(update_fields=_WRITTEN if vitals else _COUNTED)
         if health.healthy != was_healthy:
             _alert(health)
+    return health.healthy
 
 
 def _locked(broker_name: str) -> AccountHealth:

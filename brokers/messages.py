@@ -8,20 +8,40 @@ the facts in their `parsing.py`; floats and SDK sentinels stop there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from tradingdesk.fix import AssetClass, ExecType, OrderClass, OrdStatus, OrdType, RequestKind, Side, TimeInForce
+from tradingdesk.fix import (
+    AssetClass,
+    ExecType,
+    LegRole,
+    OrderClass,
+    OrdStatus,
+    OrdType,
+    RequestKind,
+    Side,
+    TimeInForce,
+)
+
+# What a broker's refusal of us is called (`BrokerError.code`), whatever it was asked for.
+UNAUTHORIZED = "UNAUTHORIZED"
+OTHER_ACCOUNT = "OTHER_ACCOUNT"
+
+LATE_COMMISSION = "+commission"
 
 
 class BrokerError(Exception):
-    """A broker, or the way to it, did not do what was asked. `text` is the broker's own words."""
+    """A broker, or the way to it, did not do what was asked. `text` is the broker's own words.
+
+    `explained` is one line for a person: what is wrong, and what to do about it where the adapter knows.
+    """
 
     def __init__(self, text: str, *, code: str = "", raw: Any = None):
         super().__init__(text)
         self.text, self.code, self.raw = text, code, raw
+        self.explained = text
 
 
 class NotSupported(BrokerError):
@@ -51,9 +71,21 @@ class OutcomeUnknown(BrokerError):
 
 
 @dataclass(frozen=True, slots=True)
+class NewLeg:
+    """An exit that is placed with its order: a limit to take profit, or against loss a stop, with a limit or not."""
+
+    client_order_id: str
+    role: LegRole
+    price: Decimal | None = None
+    stop_px: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NewOrder:
     """Place an order. Exactly one of `order_qty` (units) and `notional` (quote currency) is set.
 
+    `legs` are the exits of a bracket or "oto" order, which wait until it has filled; of an "oco" order, which takes
+    the profit itself, the stop. They have the order's quantity and time in force; exits of an entry the other side.
     `wire_ref` is what the adapter gave for this send (`BrokerAdapter.next_wire_ref`), stored before it.
     """
 
@@ -70,6 +102,7 @@ class NewOrder:
     trail_percent: Decimal | None = None
     extended_hours: bool = False
     order_class: OrderClass = OrderClass.SIMPLE
+    legs: tuple[NewLeg, ...] = ()
     wire_ref: str = ""
 
 
@@ -107,7 +140,9 @@ class ExecutionReport:
     does not carry them. `exec_id` is set on trades, busts and corrections only; `exec_ref_id`
     names the execution that a bust or correction is about. `status` is what the broker says the
     order is now. `raw` is the vendor's payload, unchanged. `source` is set where a broker tells the
-    same trade in several ways, under ids that nothing ties together: which of them this is.
+    same trade in several ways, under ids that nothing ties together: which of them this is. `legs` are reports of
+    the orders that were placed with this one, where the broker tells them; `leg_role` is what a leg is for, None for an
+    order that is no leg.
     """
 
     exec_type: ExecType
@@ -133,9 +168,27 @@ class ExecutionReport:
     commission: Decimal | None = None
     replaces: str | None = None
     replaced_by: str | None = None
+    order_class: OrderClass | None = None
+    leg_role: LegRole | None = None
+    legs: tuple[ExecutionReport, ...] = ()
     source: str = ""
     text: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+def late_commission(trade: ExecutionReport, amount: Decimal) -> ExecutionReport:
+    """Make the correction that tells what a trade cost, where that came after it.
+
+    Its id follows from the trade's: whoever makes it, in whichever process, it is booked once.
+    """
+    return replace(
+        trade,
+        exec_type=ExecType.TRADE_CORRECT,
+        exec_id=f"{trade.exec_id}{LATE_COMMISSION}",
+        exec_ref_id=trade.exec_id,
+        commission=amount,
+        text="its commission came later",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +263,15 @@ class QuoteState:
     ask_size: Decimal
     quote_time: datetime
     feed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBudget:
+    """How many requests the broker takes: `remaining` of `limit` until `resets_at`."""
+
+    limit: int
+    remaining: int
+    resets_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from django.core.validators import RegexValidator
 from django.db import models
+from django.utils import timezone
 
 from brokers.breaker import BreakerState
 from tradingdesk.fields import MoneyField, PriceField, QuantityField
@@ -79,6 +80,17 @@ class AccountHealth(models.Model):
     last_error_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(blank=True, default="")
     latency_ms = models.FloatField(null=True, blank=True, help_text="of the last answered call")
+    connected = models.BooleanField(null=True, blank=True, help_text="as its holder last said; null: never connected")
+    last_message_at = models.DateTimeField(null=True, blank=True, help_text="when the broker last spoke unasked")
+    latency_p50_ms = models.FloatField(null=True, blank=True, help_text="of calls answered in the last minutes")
+    latency_p95_ms = models.FloatField(null=True, blank=True)
+    latency_p99_ms = models.FloatField(null=True, blank=True)
+    budget_limit = models.PositiveIntegerField(null=True, blank=True, help_text="requests that the broker takes")
+    budget_remaining = models.PositiveIntegerField(null=True, blank=True)
+    budget_resets_at = models.DateTimeField(null=True, blank=True)
+
+    # Workers call their brokers every few seconds; an account nobody has called for this long has no worker.
+    SILENT_AFTER = timedelta(seconds=60)
 
     class Meta:
         db_table = "account_health"
@@ -86,6 +98,22 @@ class AccountHealth(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id}: {'healthy' if self.healthy else 'down'}"
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the broker has not answered anybody for a while, or never."""
+        return self.last_ok_at is None or timezone.now() - self.last_ok_at >= self.SILENT_AFTER
+
+    @property
+    def is_connected(self) -> bool | None:
+        """Whether the long-lived connection is open, and its holder alive; None where there never was one."""
+        return None if self.connected is None else self.connected and not self.is_silent
+
+    @property
+    def requests_left(self) -> int | None:
+        """Requests that the broker takes now: all of them once the budget was renewed; None while that is not known."""
+        renewed = self.budget_resets_at is not None and self.budget_resets_at <= timezone.now()
+        return self.budget_limit if renewed else self.budget_remaining
 
     @property
     def error_rate(self) -> Decimal | None:

@@ -1,7 +1,7 @@
 """What /readyz and /metrics tell about the accounts."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from django.utils import timezone
 from prometheus_client.core import Metric
@@ -9,8 +9,8 @@ from prometheus_client.core import Metric
 from brokers.models import AccountHealth, BrokerAccount
 from tradingdesk.health import Check, gauge
 
-# Workers call their brokers every few seconds; an account nobody has called for this long has no worker.
-SILENT_AFTER = timedelta(seconds=60)
+# Label of each gauge's figure: Prometheus' word for a percentile.
+QUANTILES = {"0.5": "latency_p50_ms", "0.95": "latency_p95_ms", "0.99": "latency_p99_ms"}
 
 
 def brokers_answer() -> Check:
@@ -21,7 +21,7 @@ def brokers_answer() -> Check:
 
 
 def gauges() -> Iterator[Metric]:
-    """Health, latency and silence of each enabled account."""
+    """Health, connection, latency, errors, budget and silence of each enabled account."""
     now = timezone.now()
     found = [(account.broker_name, _health_of(account)) for account in _enabled()]
     called = [(name, health) for name, health in found if health]
@@ -43,6 +43,27 @@ def gauges() -> Iterator[Metric]:
         ["broker_name"],
         [(name, (now - health.last_ok_at).total_seconds()) for name, health in called if health.last_ok_at],
     )
+    yield _figure("desk_broker_connected", "1 while the long connection is open", called, lambda h: h.is_connected)
+    yield _figure("desk_broker_error_rate", "Share of recent calls that failed", called, lambda h: h.error_rate)
+    yield _figure("desk_broker_requests_left", "Requests that the broker takes now", called, lambda h: h.requests_left)
+    yield gauge(
+        "desk_broker_latency_quantile_seconds",
+        "How long calls took that were answered in the last minutes",
+        ["broker_name", "quantile"],
+        [
+            (name, quantile, getattr(health, column) / 1000)
+            for name, health in called
+            for quantile, column in QUANTILES.items()
+            if getattr(health, column) is not None
+        ],
+    )
+
+
+def _figure(
+    name: str, meaning: str, called: list[tuple[str, AccountHealth]], of: Callable[[AccountHealth], float | None]
+) -> Metric:
+    found = [(broker_name, of(health)) for broker_name, health in called]
+    return gauge(name, meaning, ["broker_name"], [one for one in found if one[1] is not None])
 
 
 def _enabled() -> list[BrokerAccount]:
@@ -57,4 +78,10 @@ def _describe(health: AccountHealth | None, now: datetime) -> dict:
     if health is None or health.last_ok_at is None:
         return {"answers": False, "silent_seconds": None}
     silence = now - health.last_ok_at
-    return {"answers": health.healthy and silence < SILENT_AFTER, "silent_seconds": round(silence.total_seconds(), 1)}
+    return {
+        "answers": health.healthy and not health.is_silent,
+        "connected": health.is_connected,
+        "silent_seconds": round(silence.total_seconds(), 1),
+        "latency_p95_ms": health.latency_p95_ms,
+        "error_rate": None if health.error_rate is None else round(float(health.error_rate), 4),
+    }

@@ -12,13 +12,15 @@ from orders import wakeups
 from orders.decision import Market, decide, propose, store_decision
 from orders.ids import next_request_id
 from orders.intake import known_market, with_prices
+from orders.legs import asked_exits
 from orders.models import Order, OrderRequest
-from orders.ticket import OrderTicket, read_decimal
+from orders.numerals import read_decimal
+from orders.ticket import OrderTicket
 from orders.unsent import settle_canceled_unsent
 from risk import exposure, gate
 from tradingdesk.audit import trail
 from tradingdesk.errors import Conflict, DeskError, InvalidInput
-from tradingdesk.fix import OrdType, RequestKind, RequestState, Side
+from tradingdesk.fix import OrderClass, OrdType, RequestKind, RequestState, Side
 
 _REPLACEABLE = ("order_qty", "price", "stop_px", "trail_price")
 
@@ -76,6 +78,8 @@ def request_cancel(*, order: Order, actor: str, reason: str = "") -> OrderReques
     Raises:
         Conflict: the order is closed.
     """
+    if order.parent_id and order.broker_order_id is None:
+        order = order.parent  # a leg that the broker has not named goes with the order that it was placed with
     with transaction.atomic():
         if settle_canceled_unsent(order, actor=actor, reason=reason):
             return None
@@ -130,7 +134,8 @@ def ticket_of(order: Order) -> OrderTicket:
         trail_percent=order.trail_percent,
         time_in_force=order.time_in_force,
         extended_hours=order.extended_hours,
-        order_class=order.order_class,
+        order_class=OrderClass(order.order_class) if order.parent_id is None else OrderClass.SIMPLE,
+        **asked_exits(order),
         broker_name=order.preferred_broker,
         strategy=order.strategy,
     )
@@ -138,14 +143,19 @@ def ticket_of(order: Order) -> OrderTicket:
 
 def _judge(order: Order, ticket: OrderTicket, market: Market, held: exposure.Exposure) -> list[dict]:
     """Judge the changed order, store the decision, and hold the worse of old and new if it is allowed."""
-    proposed = replace(
-        propose(ticket), cum_qty=order.cum_qty, held_qty=order.reserved_qty, held_notional=order.reserved_notional
-    )
+    proposed = replace(propose(ticket), cum_qty=order.cum_qty, **_held(order))
     decision = decide(ticket, market, held, proposed, only=order.account_id)
     store_decision(order, decision, about=RequestKind.REPLACE)
-    if decision.allowed:
+    if decision.allowed and order.parent_id is None:
         _hold_worse(order, held, decision.verdict.accounts[order.account_id])
     return [denial.as_dict() for denial in decision.denials]
+
+
+def _held(order: Order) -> dict[str, Decimal]:
+    """What an order holds already; a leg closes what its entry has come to hold, for which one of them reserves."""
+    if order.parent_id is None:
+        return {"held_qty": order.reserved_qty, "held_notional": order.reserved_notional}
+    return {"held_qty": order.leaves_qty, "held_notional": Decimal("Infinity")}
 
 
 def _hold_worse(order: Order, held: exposure.Exposure, verdict: gate.AccountVerdict) -> None:
@@ -200,6 +210,9 @@ def _check_changes(order: Order, changes: Changes) -> None:
     for name in changes.given():
         if name not in fields:
             raise InvalidInput("FIELD_NOT_ALLOWED", f"{name} does not go with {order.ord_type} orders", name)
+    if order.is_linked and changes.order_qty is not None:
+        detail = f"the quantity of an {order.order_class} order cannot be replaced: cancel it and place another"
+        raise Conflict("NOT_REPLACEABLE", detail, "order_qty")
     if order.order_qty is None:
         raise Conflict("NOT_REPLACEABLE", "an order by notional cannot be replaced: cancel it and place another")
 

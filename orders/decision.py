@@ -4,7 +4,7 @@ Shared by intake, by the routing task of deferred orders, and by previews.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -21,7 +21,7 @@ from orders.ticket import OrderTicket
 from risk import exposure, gate, rulebook
 from risk.models import Control, ExposureTotal
 from risk.rules import AccountVerdict, CandidateAccount, Denial, ProposedOrder, Rulebook
-from tradingdesk.fix import RequestKind, Side
+from tradingdesk.fix import OrderClass, RequestKind, Side
 from tradingdesk.statements import Param, Select, insert
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -116,7 +116,10 @@ def store_decision(order: Order, decision: Decision, *, about: RequestKind = Req
 
 
 def propose(ticket: OrderTicket) -> ProposedOrder:
-    """What risk sees of a ticket."""
+    """What risk sees of a ticket: of a bracket its entry, of an "oco" order one exit, at the worse of both prices."""
+    loss = ticket.stop_loss if ticket.order_class == OrderClass.OCO else None
+    if loss is not None:
+        ticket = replace(ticket, price=max(ticket.price, loss.limit_price or loss.stop_price))
     return ProposedOrder(
         symbol=ticket.symbol,
         side=ticket.side,

@@ -19,6 +19,7 @@ from brokers.models import BrokerAccount
 from orders import lifecycle
 from orders.booking import book_execution
 from orders.ledger import TOLD_AGAIN, Ledger
+from orders.legs import as_told, link_legs, settle_exits, with_family
 from orders.lookup import find_order, find_orders
 from orders.models import Execution, Order, OrderRequest
 from orders.moving import change_event, lock_order, message_of, record_change, settle_reservation, state_of
@@ -75,7 +76,8 @@ def apply_reports(*, account: BrokerAccount, reports: Sequence[ExecutionReport])
     """
     run: list[tuple[Order, ExecutionReport]] = []
     alone: set[int] = set()
-    for (order, request), report in zip(find_orders(account, reports), reports, strict=True):
+    for (order, request), told in zip(find_orders(account, reports), reports, strict=True):
+        report = as_told(order, request, told)
         if order.pk not in alone and _goes_with_others(order, request, report):
             run.append((order, report))
             continue
@@ -97,6 +99,15 @@ def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Executio
         Order.DoesNotExist: no order of ours; reconciliation adopts it as external.
     """
     order, request = find_order(account, report)
+    execution = _apply_alone(account, order, request, as_told(order, request, report))
+    for leg in link_legs(order, report.legs):
+        apply_report(account=account, report=leg)
+    return execution
+
+
+def _apply_alone(
+    account: BrokerAccount, order: Order, request: OrderRequest | None, report: ExecutionReport
+) -> Execution | None:
     if lifecycle.fact_is_trade(report):
         return _apply_run(account, [(order, report)])[0]
     if _says_nothing_new(order, report):
@@ -106,8 +117,9 @@ def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Executio
         apply_cancel_rejected(account=account, rejected=fact)
     elif fact is not None:
         with transaction.atomic():
-            ledger = Ledger(account, [order], exposure_moves=_may_move_exposure(order, fact))
+            ledger = Ledger(account, with_family([order]), exposure_moves=_may_move_exposure(order, fact))
             _apply_state(ledger, ledger.orders[order.pk], fact, told_as=report.broker_order_id)
+            settle_exits(ledger)
             ledger.write()
     return None
 
@@ -143,7 +155,7 @@ def _goes_with_others(order: Order, request: OrderRequest | None, report: Execut
     """Tell whether a report is a plain step in the life of an order, that reads nothing but what a ledger has."""
     if report.exec_type == ExecType.TRADE:
         return True
-    plain = report.exec_type in _PLAIN and not _may_move_exposure(order, report)
+    plain = report.exec_type in _PLAIN and not report.legs and not _may_move_exposure(order, report)
     return plain and as_one_order(order, request, report) is report
 
 
@@ -154,10 +166,11 @@ def _apply_run(account: BrokerAccount, run: Sequence[tuple[Order, ExecutionRepor
     if not run:
         return []
     with transaction.atomic():
-        ledger = Ledger(account, (order for order, _ in run), exposure_moves=bool(trades))
+        ledger = Ledger(account, with_family(order for order, _ in run), exposure_moves=bool(trades))
         if trades:
             ledger.read_executions(trades)
         made = [_apply_one(ledger, ledger.orders[order.pk], report) for order, report in run]
+        settle_exits(ledger)
         ledger.write()
     return made
 
@@ -367,7 +380,7 @@ def _refuse_request(order: Order, rejected: CancelRejected) -> bool:
 
 def _fit_reservation(order: Order) -> None:
     """Reserve for the order's own size; while a replace is on its way, for no less than it asks."""
-    if order.order_qty is None or order.closed_as:
+    if order.order_qty is None or order.closed_as or order.parent_id:
         return
     on_its_way = order.requests.unanswered().filter(kind=RequestKind.REPLACE)
     asked = order.working_as == WorkingAs.PENDING_REPLACE or on_its_way.exists()

@@ -6,11 +6,12 @@ from django.db import transaction
 
 from brokers.messages import ExecutionReport
 from brokers.models import BrokerAccount, Listing
+from orders.legs import to_close
 from orders.models import Order
 from orders.moving import lock_order, record_change, state_of
 from risk import exposure
 from tradingdesk.audit import trail
-from tradingdesk.fix import ClosedAs, OrdType, Side, TimeInForce
+from tradingdesk.fix import ClosedAs, OrderClass, OrdType, Side, TimeInForce
 from tradingdesk.statements import update
 
 
@@ -18,11 +19,12 @@ class CannotAdopt(Exception):
     """The report says too little to make an order of it."""
 
 
-def adopt_external(*, account: BrokerAccount, report: ExecutionReport) -> Order:
+def adopt_external(*, account: BrokerAccount, report: ExecutionReport, group: ExecutionReport | None = None) -> Order:
     """Make a row for an order of the broker's that is not ours, reserving what it may still trade.
 
-    `report` is a re-read of the order, with its symbol, side and size. Locks the account and symbol rows; of two
-    that adopt one order at once, from the stream and from a read, the second finds the first one's row.
+    `report` is a re-read of the order, with its symbol, side and size; `group` is one of the order that a leg was
+    placed with. Locks the account and symbol rows; of two that adopt one order at once, from the stream and from a
+    read, the second finds the first one's row.
 
     Raises:
         CannotAdopt: the symbol is not listed here, or the report has no side or size.
@@ -39,6 +41,8 @@ def adopt_external(*, account: BrokerAccount, report: ExecutionReport) -> Order:
         order.apply(report)
         order.reserve_px = report.price or report.stop_px or row.mark_px
         order.reserve_total_qty = order.order_qty or _estimate(report, order.reserve_px)
+        if group is not None:
+            _join(order, group)
         order.refresh_reservation()
         order.save()
         exposure.move(row, side=Side(order.side), qty=order.reserved_qty, notional=order.reserved_notional)
@@ -81,10 +85,20 @@ def _external_order(account: BrokerAccount, listing: Listing, report: ExecutionR
         price=report.price,
         stop_px=report.stop_px,
         time_in_force=report.time_in_force or TimeInForce.DAY,
+        order_class=report.order_class or OrderClass.SIMPLE,
+        leg_role=report.leg_role or "",
         source=Order.Source.EXTERNAL,
         acknowledged_at=report.transact_time,
         sent_at=report.transact_time,
     )
+
+
+def _join(leg: Order, group: ExecutionReport) -> None:
+    """Link a leg with the order that it was placed with; it reserves as `orders.legs.settle_exits` has it."""
+    leg.parent = Order.objects.filter(account=leg.account_id, broker_order_id=group.broker_order_id).first()
+    if leg.parent is not None:
+        is_first = not leg.parent.legs.filter(closed_at=None).exists()
+        leg.reserve_total_qty = min(leg.order_qty, to_close(leg.parent)) if is_first else Decimal(0)
 
 
 def _free_id(report: ExecutionReport) -> str:

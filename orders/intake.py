@@ -23,7 +23,9 @@ from orders.decision import (
     reserve,
     store_decision,
 )
+from orders.exits import exit_prices
 from orders.ids import new_client_order_id
+from orders.legs import add_legs, exit_columns, refuse_taken_ids
 from orders.models import Order, OrderRequest
 from orders.ticket import OrderTicket
 from risk import exposure
@@ -79,6 +81,7 @@ def submit_order(
         return Submission(known, created=False)
     market = known_market(ticket)
     order = _new_order(ticket, market.instrument, user=user, source=source, received_at=received_at)
+    refuse_taken_ids(order)
     market = market if ticket.defer else with_prices(market, ticket)
     try:
         with transaction.atomic():
@@ -126,6 +129,7 @@ def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor
     store(order)
     with together():
         if decision.allowed:
+            add_legs(order, ticket)
             hold(order, held.symbols[order.account_id])
         store_decision(order, decision)
         _record(order, decision, actor)
@@ -230,6 +234,7 @@ def _new_order(ticket: OrderTicket, instrument: Instrument, *, user, source: str
         time_in_force=ticket.time_in_force,
         extended_hours=ticket.extended_hours,
         order_class=ticket.order_class,
+        **exit_columns(ticket),
         strategy=ticket.strategy,
         source=source,
         submitted_by=user,
@@ -244,8 +249,8 @@ def _new_order(ticket: OrderTicket, instrument: Instrument, *, user, source: str
 def _refuse_inexact(ticket: OrderTicket) -> None:
     if connection.vendor != "sqlite":
         return
-    for name in ("order_qty", "notional", "price", "stop_px", "trail_price", "trail_percent"):
-        value = getattr(ticket, name)
+    names = ("order_qty", "notional", "price", "stop_px", "trail_price", "trail_percent")
+    for name, value in ({name: getattr(ticket, name) for name in names} | exit_prices(ticket)).items():
         if value is not None and significant_digits(value) > EXACT_DIGITS:
             raise InvalidInput("TOO_PRECISE", f"{name}={value}: give at most {EXACT_DIGITS} significant digits", name)
 

@@ -69,4 +69,10 @@ def _order_of(
 ) -> tuple[Order, OrderRequest | None]:
     if request is not None:
         return request.order, request
-    return Order.objects.get(account=account, broker_order_id=fact.broker_order_id or None), None
+    orders = Order.objects.filter(account=account)
+    order = orders.filter(broker_order_id=fact.broker_order_id).first() if fact.broker_order_id else None
+    # No request tells of a leg, as it goes out with its order; a broker may know it by the desk's own id.
+    order = order or orders.filter(client_order_id__in=_client_ids(fact), parent__isnull=False).first()
+    if order is None:
+        raise Order.DoesNotExist(f"{account.broker_name}: no order of ours is {fact.broker_order_id}")
+    return order, None

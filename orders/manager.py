@@ -15,12 +15,13 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from brokers.gateway import gateway_for
+from brokers.gateway import visiting
 from brokers.messages import BrokerError
 from brokers.models import BrokerAccount
-from orders import holdings, sync
+from orders import holdings
 from orders.intake import submit_order
 from orders.models import Order
+from orders.sync_now import sync_now
 from orders.ticket import parse_ticket
 from risk import exposure, gate
 from risk.models import ExposureTotal
@@ -141,7 +142,8 @@ class MultiBrokerManager:
 
     def _connect(self, account: BrokerAccount) -> bool:
         try:
-            gateway_for(account).account()
+            with visiting(account) as gateway:
+                gateway.account()
         except (BrokerError, LookupError, ValueError):
             return False
-        return sync.sync_account(account.broker_name, thorough=True)
+        return sync_now(account.broker_name)

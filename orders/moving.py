@@ -90,7 +90,7 @@ def message_of(
     account: BrokerAccount, order: Order, fact: ExecutionReport | CancelRejected, kind: str
 ) -> BrokerMessage:
     """What a broker said about an order, as it is kept: in the desk's words, and as it came."""
-    said = {field.name: getattr(fact, field.name) for field in fields(fact) if field.name != "raw"}
+    said = {field.name: getattr(fact, field.name) for field in fields(fact) if field.name not in ("raw", "legs")}
     return BrokerMessage(
         account=account,
         order=order,

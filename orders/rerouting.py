@@ -86,6 +86,7 @@ def _send_elsewhere(order: Order, decision: Decision, held: exposure.Exposure) -
     reserve(order, decision.verdict.accounts[order.account_id])
     hold(order, held.symbols[order.account_id])
     order.save()
+    order.legs.update(account=order.account_id)
     store_decision(order, decision)
     number = order.requests.filter(kind=RequestKind.NEW).count() + 1
     request = OrderRequest.objects.create(

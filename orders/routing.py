@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from brokers.adapter import Capabilities
 from brokers.models import Listing
+from orders.exits import exit_prices
 from orders.ticket import OrderTicket
 from risk.rules import Denial
 from tradingdesk.fields import fit, plain
@@ -79,11 +80,9 @@ def _listing_problems(ticket: OrderTicket, listing: Listing) -> Iterable[Denial]
 
 
 def _tick_problems(ticket: OrderTicket, listing: Listing) -> Iterable[Denial]:
-    for name in ("price", "stop_px"):
-        value = getattr(ticket, name)
-        if value is None:
-            continue
-        step = price_step(listing, value)
+    prices = {"price": ticket.price, "stop_px": ticket.stop_px, **exit_prices(ticket)}
+    for name, value in prices.items():
+        step = None if value is None else price_step(listing, value)
         if step and value % step != 0:
             yield Denial(
                 "PRICE_OFF_TICK", f"{name}={plain(value)}, step={plain(step)}", name, plain(value), plain(step)

@@ -27,10 +27,11 @@ from brokers.messages import (
 from brokers.models import Instrument, Listing
 from orders import lifecycle, sync, wakeups
 from orders.executions import apply_cancel_rejected, apply_report
+from orders.legs import legs_to_send
 from orders.models import Order, OrderRequest
 from orders.unsent import settle_refused
 from risk.rulebook import current_rulebook
-from tradingdesk.fix import OrdType, RequestKind, RequestState, Side, TimeInForce
+from tradingdesk.fix import OrderClass, OrdType, RequestKind, RequestState, Side, TimeInForce
 from tradingdesk.statements import Param, Select, update_if
 
 log = logging.getLogger(__name__)
@@ -298,6 +299,8 @@ def new_order_message(request: OrderRequest) -> NewOrder:
         trail_price=order.trail_price,
         trail_percent=order.trail_percent,
         extended_hours=order.extended_hours,
+        order_class=OrderClass(order.order_class),
+        legs=legs_to_send(order),
         wire_ref=request.wire_ref,
     )
 

@@ -107,11 +107,13 @@ class StreamKeeper:
         self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
+        said = ""
         while not self._stopping.is_set():
             try:
                 self._keep()
             except (DatabaseError, BrokerError) as error:
-                log.warning("%s: the stream cannot be kept: %s", self.broker_name, error)
+                if said != (said := str(error)):
+                    log.warning("%s: the stream cannot be kept: %s", self.broker_name, error)
             finally:
                 connection.close()
             self._stopping.wait(RENEW_EVERY)

@@ -16,17 +16,18 @@ from django.utils import timezone
 
 from brokers import market
 from brokers.gateway import Gateway, gateway_for
-from brokers.messages import BrokerError, ExecutionReport, TryLater
+from brokers.messages import BrokerError, ExecutionReport, TryLater, late_commission
 from brokers.models import BrokerAccount, Instrument, Listing, Quote
 from brokers.registry import adapter_class
 from orders import wakeups
 from orders.executions import apply_report
 from orders.external import CannotAdopt, adopt_external, close_replaced
+from orders.legs import close_legs, unnamed_legs
 from orders.models import Execution, Order, OrderRequest, Position
 from orders.retold import note_told_again
 from risk import exposure
 from risk.models import ExposureTotal
-from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState
+from tradingdesk.fix import ClosedAs, ExecType, OrdStatus, RequestKind, RequestState
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class _Reader:
     again: bool = False
     asked: set[str] = field(default_factory=set)
     read_at: dict[str, datetime] = field(default_factory=dict)
-    failing: set[str] = field(default_factory=set)
+    failing: dict[str, str] = field(default_factory=dict)
     rest_until: datetime | None = None
 
     def ask(self, reads: Iterable[str]) -> bool:
@@ -152,13 +153,12 @@ def _read(what: str, read: Callable[[], object], account: BrokerAccount, reader:
     except BrokerError as error:
         if isinstance(error, TryLater):
             reader.rest_until = began + timedelta(seconds=error.retry_after)
-        if what not in reader.failing:
-            log.warning("%s: reading %s failed: %s", account.broker_name, what, error.text)
-        reader.failing.add(what)
+        if what not in reader.failing and error.explained not in reader.failing.values():
+            log.warning("%s: reading %s failed: %s", account.broker_name, what, error.explained)
+        reader.failing[what] = error.explained
         return False
-    if what in reader.failing:
+    if reader.failing.pop(what, None) and not reader.failing:
         log.warning("%s: reading %s works again", account.broker_name, what)
-        reader.failing.discard(what)
     reader.read_at[what] = began
     return True
 
@@ -176,6 +176,7 @@ def sync_executions(account: BrokerAccount, *, before: datetime | None = None) -
     reports = gateway.executions(after_id=account.executions_cursor)
     if before is not None:
         reports = list(takewhile(lambda report: report.transact_time < before, reports))
+    reports = [*_missing_commissions(account, reports), *reports]
     ids = [report.exec_id for report in reports]
     known = set(Execution.objects.filter(account=account, exec_id__in=ids).values_list("exec_id", flat=True))
     unknown = [report for report in reports if report.exec_id not in known]
@@ -190,6 +191,15 @@ def sync_executions(account: BrokerAccount, *, before: datetime | None = None) -
         if account.executions_cursor != read_before:
             BrokerAccount.objects.filter(pk=account.pk).update(executions_cursor=account.executions_cursor)
     return new
+
+
+def _missing_commissions(account: BrokerAccount, reports: Iterable[ExecutionReport]) -> list[ExecutionReport]:
+    """What trades cost that are stored without: the process that heard of them ended before it heard of that."""
+    told = {report.exec_id: report for report in reports if report.commission is not None}
+    if not told:
+        return []
+    bare = Execution.objects.filter(account=account, exec_id__in=told, commission=None)
+    return [late_commission(told[one], told[one].commission) for one in bare.values_list("exec_id", flat=True)]
 
 
 def sync_orders(account: BrokerAccount) -> None:
@@ -207,6 +217,21 @@ def sync_orders(account: BrokerAccount) -> None:
         report = gateway.read_order(broker_order_id)
         if report is not None:
             _apply_reading(account, gateway, report)
+    for leg in unnamed_legs(account, asked_at):
+        _find_leg(account, gateway, leg)
+
+
+def _find_leg(account: BrokerAccount, gateway: Gateway, leg: Order) -> None:
+    """Have the broker name a leg that its answer did not: with the order it belongs to, or by the leg's own id.
+
+    A leg that it does not have is closed once that order is, of which it was a part.
+    """
+    parent = gateway.read_order(leg.parent.broker_order_id)
+    found = parent if parent is not None and parent.legs else gateway.find_order(leg.client_order_id)
+    if found is not None:
+        apply_any(account, gateway, found)
+    elif not leg.parent.is_open:
+        close_legs(leg.parent, ClosedAs.CANCELED, "the broker has no such leg")
 
 
 def _apply_reading(account: BrokerAccount, gateway: Gateway, report: ExecutionReport) -> None:
@@ -294,18 +319,21 @@ def apply_any(account: BrokerAccount, gateway: Gateway, report: ExecutionReport)
     except Order.DoesNotExist:
         pass
     whole = gateway.read_order(report.broker_order_id) or report
+    group = gateway.read_group(whole.broker_order_id) if whole.leg_role else None
+    if group is not None:
+        apply_any(account, gateway, group)  # which names its legs, if it is ours
     try:
         apply_report(account=account, report=whole)
     except Order.DoesNotExist:
-        if not _adopt(account, whole):
+        if not _adopt(account, whole, group):
             return False
     return whole is report or apply_report(account=account, report=report) is not None
 
 
-def _adopt(account: BrokerAccount, report: ExecutionReport) -> bool:
+def _adopt(account: BrokerAccount, report: ExecutionReport, group: ExecutionReport | None) -> bool:
     """Adopt an order of somebody else's; one of a thing that the desk does not list is said once and left alone."""
     try:
-        adopt_external(account=account, report=report)
+        adopt_external(account=account, report=report, group=group)
     except CannotAdopt as problem:
         if (account.broker_name, report.broker_order_id) not in _left_alone:
             _left_alone.add((account.broker_name, report.broker_order_id))

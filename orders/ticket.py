@@ -4,20 +4,20 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+from orders.exits import StopLoss, TakeProfit, as_profit_taker, check_exits, read_stop_loss, read_take_profit
+from orders.numerals import read_decimal
 from tradingdesk.errors import InvalidInput
-from tradingdesk.fields import MONEY_PLACES, QUANTITY_PLACES, decimal_places
+from tradingdesk.fields import MONEY_PLACES
 from tradingdesk.fix import OrderClass, OrdType, Side, TimeInForce
 
 _CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./-]{0,31}")
 _BROKER_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PLAIN_TEXT = re.compile(r"[^\x00-\x1f\x7f]{0,64}")
-_NUMERAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-_LARGEST = Decimal(10) ** 14
 
 _PRICE_FIELDS = ("price", "stop_px", "trail_price", "trail_percent")
 _NEEDED = {
@@ -46,6 +46,8 @@ class OrderTicket:
     time_in_force: TimeInForce = TimeInForce.DAY
     extended_hours: bool = False
     order_class: OrderClass = OrderClass.SIMPLE
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
     broker_name: str = ""
     client_order_id: str = ""
     strategy: str = ""
@@ -53,7 +55,10 @@ class OrderTicket:
 
     def body_hash(self) -> str:
         """Fingerprint of everything but the id: two bodies with one id must agree on it."""
-        parts = [f"{name}={_canonical(value)}" for name, value in asdict(self).items() if name != "client_order_id"]
+        values = {name: value for name, value in asdict(self).items() if name != "client_order_id"}
+        # Orders that were taken before there were exits keep their fingerprints.
+        values = {name: value for name, value in values.items() if value is not None or name not in _EXITS}
+        parts = [f"{name}={_canonical(value)}" for name, value in values.items()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -71,38 +76,13 @@ def parse_ticket(body: Mapping[str, Any]) -> OrderTicket:
     for name in ("symbol", "side"):
         if name not in values:
             raise InvalidInput("MISSING_FIELD", f"{name} is required", name)
+    if values.get("order_class") == OrderClass.OCO:
+        values = as_profit_taker(values)
     ticket = OrderTicket(**values)
     _check_size(ticket)
     _check_prices(ticket)
+    check_exits(ticket)
     return ticket
-
-
-def read_decimal(name: str, value: Any, *, places: int = QUANTITY_PLACES) -> Decimal:
-    """Read a positive decimal from a string, integer or Decimal, exactly.
-
-    Raises:
-        InvalidInput: not a number, not finite, not above zero, too large, or with more than `places` decimals.
-    """
-    try:
-        number = Decimal(value) if _is_numeral(value) else None
-    except InvalidOperation:  # an exponent beyond all bounds
-        number = None
-    if number is None:
-        raise InvalidInput("INVALID_NUMBER", f"{name}={str(value)[:40]!r}: give a decimal as a string", name)
-    if not number.is_finite() or number <= 0:
-        raise InvalidInput("NOT_POSITIVE", f"{name}={number}: give a number above zero", name)
-    if number >= _LARGEST:
-        raise InvalidInput("TOO_LARGE", f"{name}: give a number below {_LARGEST:f}", name)
-    if decimal_places(number) > places:
-        raise InvalidInput("TOO_PRECISE", f"{name}={number}: give at most {places} decimals", name)
-    return number
-
-
-def _is_numeral(value: Any) -> bool:
-    """Tell whether it is a number as JSON writes it; Decimal itself also takes 1_000 and digits of other scripts."""
-    if isinstance(value, str):
-        return _NUMERAL.fullmatch(value) is not None
-    return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 def _read_quantity(name: str, value: Any) -> Decimal:
@@ -154,22 +134,22 @@ _READERS = {
     "time_in_force": _read_choice(TimeInForce),
     "extended_hours": _read_bool,
     "order_class": _read_choice(OrderClass),
+    "take_profit": read_take_profit,
+    "stop_loss": read_stop_loss,
     "broker_name": _read_text(_BROKER_NAME, "the name of a configured account"),
     "client_order_id": _read_text(_CLIENT_ORDER_ID, "1 to 40 of A-Z a-z 0-9 . _ -"),
     "strategy": _read_text(_PLAIN_TEXT, "at most 64 characters, none of them control characters"),
     "defer": _read_bool,
 }
-_NOT_YET = ("take_profit", "stop_loss")
+_EXITS = ("take_profit", "stop_loss")
 
 
 def _refuse_unknown(body: Mapping[str, Any]) -> None:
     if not isinstance(body, Mapping):
         raise InvalidInput("INVALID_BODY", "give one JSON object")
     for name in body:
-        if name not in _READERS and name not in _NOT_YET:
+        if name not in _READERS:
             raise InvalidInput("UNKNOWN_FIELD", f"{str(name)[:40]!r} is not a field of an order", str(name)[:40])
-    if body.get("order_class") not in (None, OrderClass.SIMPLE) or any(body.get(name) for name in _NOT_YET):
-        raise InvalidInput("NOT_SUPPORTED", "order_class: only simple orders are taken so far", "order_class")
 
 
 def _check_size(ticket: OrderTicket) -> None:
@@ -197,4 +177,6 @@ def _check_prices(ticket: OrderTicket) -> None:
 def _canonical(value: Any) -> str:
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
+    if isinstance(value, dict):
+        return " ".join(f"{name}:{_canonical(part)}" for name, part in value.items())
     return "" if value is None else str(value)

@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.utils import timezone
 
+from orders.legs import close_legs
 from orders.models import Order, OrderRequest
 from orders.moving import lock_order, record_change, settle_reservation, state_of
 from risk import exposure
@@ -31,6 +32,7 @@ def settle_refused(request: OrderRequest, text: str, *, expired: bool = False) -
             exposure.store(row)
         update(order)
         record_change("order.expired" if expired else "order.rejected", order, before, text)
+        close_legs(order, order.closed_as, text)
 
 
 def settle_canceled_unsent(order: Order, *, actor: str, reason: str) -> bool:
@@ -55,4 +57,5 @@ def settle_canceled_unsent(order: Order, *, actor: str, reason: str) -> bool:
             exposure.store(row)
         update(order)
         record_change("order.cancelled", order, before, order.text, actor=actor)
+        close_legs(order, order.closed_as, order.text, actor=actor)
         return True

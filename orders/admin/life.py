@@ -52,6 +52,7 @@ class Life:
     executions: Section
     messages: Section
     events: Section
+    legs: list[Order] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
     timeline: list[Moment] = field(default_factory=list)
 
@@ -67,6 +68,8 @@ def life_of(order: Order, *, may_see_trail: bool) -> Life:
         messages=_latest(order.messages.order_by("-id")),
         events=_latest((events if may_see_trail else events.none()).order_by("-id")),
     )
+    if order.is_linked and order.parent_id is None:
+        life.legs = list(order.legs.order_by("pk"))
     life.positions = _positions(order, life.executions.rows)
     life.timeline = sorted(_moments(order, life), key=lambda moment: moment.at)
     return life

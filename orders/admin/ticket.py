@@ -15,8 +15,14 @@ from orders.models import Order
 from orders.ticket import OrderTicket, parse_ticket
 from tradingdesk.backoffice.forms import REFUSALS, ChoiceField, SwitchField, TextField, add_refusal, carry_out
 from tradingdesk.errors import Conflict
-from tradingdesk.fix import OrdStatus, OrdType, Side, TimeInForce
+from tradingdesk.fix import OrderClass, OrdStatus, OrdType, Side, TimeInForce
 
+# Fields of the exits are called what errors call them: the exit and its part in an order body.
+EXITS = {
+    "take_profit.limit_price": ("Take profit at", "limit price of the exit"),
+    "stop_loss.stop_price": ("Stop loss at", "stop price of the exit"),
+    "stop_loss.limit_price": ("Stop loss limit", "makes it a stop-limit"),
+}
 TEMPLATE = "admin/orders/order/ticket.html"
 
 
@@ -34,18 +40,28 @@ class TicketForm(forms.Form):
     trail_price = TextField(required=False, label="Trail by price")
     trail_percent = TextField(required=False, label="or per cent")
     time_in_force = ChoiceField(choices=TimeInForce.choices, initial=TimeInForce.DAY)
+    order_class = ChoiceField(choices=OrderClass.choices, label="Class", initial=OrderClass.SIMPLE, required=False)
     broker_name = ChoiceField(choices=(), required=False, label="Broker")
     strategy = TextField(required=False)
     extended_hours = SwitchField()
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        for name, (label, placeholder) in EXITS.items():
+            self.fields[name] = TextField(required=False, label=label, placeholder=placeholder)
+        first = list(self.base_fields)
+        at = first.index("order_class") + 1
+        self.order_fields([*first[:at], *EXITS, *first[at:]])
         enabled = BrokerAccount.objects.filter(enabled=True).values_list("pk", flat=True)
         self.fields["broker_name"].choices = [("", "the router chooses"), *((name, name) for name in enabled)]
 
     def body(self) -> dict:
         """The order body, with what was left empty left out."""
-        return {name: value for name, value in self.cleaned_data.items() if value not in ("", None, False)}
+        given = {name: value for name, value in self.cleaned_data.items() if value not in ("", None, False)}
+        for field in EXITS.keys() & given.keys():
+            name, part = field.split(".")
+            given.setdefault(name, {})[part] = given.pop(field)
+        return given
 
 
 def ticket_view(model_admin, request: HttpRequest) -> HttpResponse:

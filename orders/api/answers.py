@@ -23,6 +23,36 @@ class DenialSerializer(serializers.Serializer):
     broker_name = serializers.CharField(allow_blank=True)
 
 
+class TakeProfitSerializer(serializers.Serializer):
+    """The exit that was asked for to take profit."""
+
+    limit_price = PlainDecimal()
+
+
+class StopLossSerializer(serializers.Serializer):
+    """The exit that was asked for against loss."""
+
+    stop_price = PlainDecimal()
+    limit_price = PlainDecimal(allow_null=True)
+
+
+class LegSerializer(serializers.Serializer):
+    """An order that was placed with another one, as it stands; it can be read whole by its own id."""
+
+    client_order_id = serializers.CharField()
+    leg_role = serializers.CharField(help_text="take_profit or stop_loss")
+    broker_order_id = serializers.CharField(allow_null=True)
+    side = serializers.ChoiceField(Side.choices)
+    order_qty = PlainDecimal()
+    ord_type = serializers.ChoiceField(OrdType.choices)
+    price = PlainDecimal(allow_null=True)
+    stop_px = PlainDecimal(allow_null=True)
+    status = serializers.ChoiceField(OrdStatus.choices)
+    cum_qty = PlainDecimal()
+    leaves_qty = PlainDecimal(allow_null=True)
+    avg_px = PlainDecimal(allow_null=True)
+
+
 class OrderSerializer(serializers.Serializer):
     """An order: what was asked for, and what became of it. Written by hand (`render_order`): the list of a
     busy desk and every submission pass here."""
@@ -42,8 +72,10 @@ class OrderSerializer(serializers.Serializer):
     time_in_force = serializers.ChoiceField(TimeInForce.choices)
     extended_hours = serializers.BooleanField()
     order_class = serializers.ChoiceField(OrderClass.choices)
-    take_profit = serializers.JSONField(allow_null=True)
-    stop_loss = serializers.JSONField(allow_null=True)
+    take_profit = TakeProfitSerializer(allow_null=True)
+    stop_loss = StopLossSerializer(allow_null=True)
+    leg_role = serializers.CharField(allow_blank=True, help_text="what a leg of another order is for")
+    legs = LegSerializer(many=True)
     strategy = serializers.CharField(allow_blank=True)
     status = serializers.ChoiceField(OrdStatus.choices)
     cum_qty = PlainDecimal()
@@ -82,7 +114,7 @@ class PreviewSerializer(serializers.Serializer):
 
 
 def render_order(order: Order) -> dict[str, Any]:
-    """Write an order as an answer shows it; asks the database for nothing."""
+    """Write an order as an answer shows it; asks the database for nothing but the legs of one that has some."""
     return {
         "client_order_id": order.client_order_id,
         "broker_name": order.account_id,
@@ -99,8 +131,10 @@ def render_order(order: Order) -> dict[str, Any]:
         "time_in_force": order.time_in_force,
         "extended_hours": order.extended_hours,
         "order_class": order.order_class,
-        "take_profit": None,
-        "stop_loss": None,
+        "take_profit": _take_profit(order),
+        "stop_loss": _stop_loss(order),
+        "leg_role": order.leg_role,
+        "legs": [render_leg(leg) for leg in _legs(order)],
         "strategy": order.strategy,
         "status": order.status,
         "cum_qty": plain(order.cum_qty),
@@ -114,6 +148,40 @@ def render_order(order: Order) -> dict[str, Any]:
         "closed_at": order.closed_at,
         "text": order.text,
     }
+
+
+def render_leg(leg: Order) -> dict[str, Any]:
+    """Write a leg as the answer about its order shows it."""
+    return {
+        "client_order_id": leg.client_order_id,
+        "leg_role": leg.leg_role,
+        "broker_order_id": leg.broker_order_id,
+        "side": leg.side,
+        "order_qty": plain(leg.order_qty),
+        "ord_type": leg.ord_type,
+        "price": plain(leg.price),
+        "stop_px": plain(leg.stop_px),
+        "status": leg.status,
+        "cum_qty": plain(leg.cum_qty),
+        "leaves_qty": plain(leg.leaves_qty),
+        "avg_px": plain(leg.avg_px),
+    }
+
+
+def _legs(order: Order) -> list[Order]:
+    if not order.is_linked or order.parent_id or order.pk is None:
+        return []
+    return sorted(order.legs.all(), key=lambda leg: leg.pk)
+
+
+def _take_profit(order: Order) -> dict[str, str] | None:
+    return None if order.take_profit_px is None else {"limit_price": plain(order.take_profit_px)}
+
+
+def _stop_loss(order: Order) -> dict[str, str | None] | None:
+    if order.stop_loss_px is None:
+        return None
+    return {"stop_price": plain(order.stop_loss_px), "limit_price": plain(order.stop_loss_limit_px)}
 
 
 def order_answer(order: Order, code: int, request) -> Response:

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from django.db.models import prefetch_related_objects
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django_filters import rest_framework as filters
@@ -23,6 +24,19 @@ from tradingdesk.http import json_object
 from tradingdesk.reading import PlainDecimal
 
 
+class TakeProfitBody(serializers.Serializer):
+    """A limit order that closes with a profit."""
+
+    limit_price = PlainDecimal()
+
+
+class StopLossBody(serializers.Serializer):
+    """A stop that closes with a loss; with a limit, a stop-limit."""
+
+    stop_price = PlainDecimal()
+    limit_price = PlainDecimal(required=False, allow_null=True)
+
+
 class OrderBody(serializers.Serializer):
     """An order as asked for: exactly one of `order_qty` and `notional`. It describes what `parse_ticket` reads."""
 
@@ -37,7 +51,13 @@ class OrderBody(serializers.Serializer):
     trail_percent = PlainDecimal(required=False, allow_null=True)
     time_in_force = serializers.ChoiceField(TimeInForce.choices, default=TimeInForce.DAY)
     extended_hours = serializers.BooleanField(default=False)
-    order_class = serializers.ChoiceField(OrderClass.choices, default=OrderClass.SIMPLE)
+    order_class = serializers.ChoiceField(
+        OrderClass.choices,
+        default=OrderClass.SIMPLE,
+        help_text="bracket and oco take both exits, oto one of them; an oco order is itself the take-profit",
+    )
+    take_profit = TakeProfitBody(required=False, allow_null=True)
+    stop_loss = StopLossBody(required=False, allow_null=True)
     broker_name = serializers.CharField(required=False, allow_null=True, help_text="goes there or nowhere")
     client_order_id = serializers.RegexField(r"^[A-Za-z0-9._-]{1,40}$", required=False, allow_null=True)
     strategy = serializers.CharField(required=False, allow_null=True, max_length=64)
@@ -64,13 +84,18 @@ class OrderFilter(filters.FilterSet):
 
 
 class OrderList(ListAPIView):
-    """The desk's orders, the latest first."""
+    """The desk's orders, the latest first; legs of others are orders of their own."""
 
     needs = {"GET": "orders.view_order", "POST": "orders.add_order"}
     queryset = Order.objects.all()
     serializer_class = OrderSerializer
     filterset_class = OrderFilter
     seek = ("-created_at", "-id")
+
+    def paginate_queryset(self, queryset):
+        page = super().paginate_queryset(queryset)
+        prefetch_related_objects([order for order in page or () if order.is_linked], "legs")
+        return page
 
     def initial(self, request: Request, *args, **kwargs) -> None:
         self.received_at = timezone.now()

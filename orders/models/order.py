@@ -8,7 +8,7 @@ from brokers.models import BrokerAccount, Instrument
 from orders import lifecycle
 from orders.querysets import OrderQuerySet
 from tradingdesk.fields import MoneyField, PriceField, QuantityField
-from tradingdesk.fix import ClosedAs, OrderClass, OrdStatus, OrdType, Side, TimeInForce, WorkingAs
+from tradingdesk.fix import ClosedAs, LegRole, OrderClass, OrdStatus, OrdType, Side, TimeInForce, WorkingAs
 
 
 class Order(models.Model):
@@ -19,6 +19,8 @@ class Order(models.Model):
     the ids it has had at the broker are in its requests. `reserved_qty` and `reserved_notional`
     are what it still holds of the exposure totals (`lifecycle.reservation_of`);
     `buying_power_held` is what it takes of the account until the broker's own figure counts it.
+    The exits of a bracket, "oco" or "oto" order are orders of their own, its `legs` (`orders.legs`);
+    `take_profit_px`, `stop_loss_px` and `stop_loss_limit_px` are what was asked of them.
     """
 
     class Source(models.TextChoices):
@@ -54,6 +56,9 @@ class Order(models.Model):
     time_in_force = models.CharField(max_length=4, choices=TimeInForce, default=TimeInForce.DAY)
     extended_hours = models.BooleanField(default=False)
     order_class = models.CharField(max_length=8, choices=OrderClass, default=OrderClass.SIMPLE)
+    take_profit_px = PriceField(null=True, blank=True)
+    stop_loss_px = PriceField(null=True, blank=True)
+    stop_loss_limit_px = PriceField(null=True, blank=True)
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="legs")
     leg_role = models.CharField(max_length=16, blank=True, default="")
     strategy = models.CharField(max_length=64, blank=True, default="")
@@ -127,6 +132,16 @@ class Order(models.Model):
     def broker_name(self) -> str | None:
         """Name of the account it was routed to."""
         return self.account_id
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether it is one of a bracket, "oco" or "oto" order."""
+        return self.order_class != OrderClass.SIMPLE
+
+    @property
+    def leg_role_label(self) -> str:
+        """What a leg is for, as people read it; "" for an order that is no leg."""
+        return LegRole(self.leg_role).label if self.leg_role else ""
 
     @property
     def leaves_qty(self) -> Decimal | None:

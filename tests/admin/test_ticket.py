@@ -160,3 +160,21 @@ def test_ticket_asks_for_a_login(client, db):
     assert client.get(TICKET).status_code == 302
     assert client.post(TICKET, FILLED).status_code == 302
     assert not Order.objects.exists()
+
+
+def test_bracket_is_one_order_with_its_legs_on_its_page(trader):
+    exits = {"take_profit.limit_price": "190", "stop_loss.stop_price": "170"}
+    answer = submit(trader, fresh(trader, order_class="bracket", **exits))
+    order = Order.objects.get(parent=None)
+    assert answer["Location"] == reverse("admin:orders_order_change", args=[order.pk])
+    page = trader.get(answer["Location"]).content.decode()
+    assert all(leg.client_order_id in page for leg in order.legs.all())
+    leg_page = trader.get(reverse("admin:orders_order_change", args=[order.legs.first().pk])).content.decode()
+    assert f">{order}</a>" in leg_page
+
+
+def test_exit_on_the_wrong_side_is_refused_at_its_field(trader):
+    exits = {"take_profit.limit_price": "190", "stop_loss.stop_price": "185"}
+    answer = submit(trader, fresh(trader, order_class="bracket", **exits))
+    assert "PRICE_ON_WRONG_SIDE" in str(answer.context["form"].errors["stop_loss.stop_price"])
+    assert not Order.objects.exists()

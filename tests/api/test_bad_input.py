@@ -67,8 +67,12 @@ def post(client, **changes):
         ("trail_percent", "5"),
         ("time_in_force", "forever"),
         ("extended_hours", "yes"),
-        ("order_class", "bracket"),
+        ("order_class", "mleg"),
         ("take_profit", {"price": "190"}),
+        ("take_profit", {"limit_price": "190"}),
+        ("take_profit", "190"),
+        ("stop_loss", {"stop_price": "170"}),
+        ("stop_loss", ["170"]),
         ("broker_name", "nobody"),
         ("broker_name", "ALPACA"),
         ("broker_name", 1),
@@ -91,7 +95,7 @@ def test_malformed_order_is_400_names_the_field_and_leaves_no_row(trader, desk, 
     answer = post(trader, **{field: value})
     assert answer.status_code == 400, answer.json()
     assert set(answer.json()) == {"code", "detail", "field"}
-    expected = {"notional": "order_qty", "take_profit": "order_class"}.get(field, field)
+    expected = {"notional": "order_qty"}.get(field, field)
     assert answer.json()["field"] == expected
     assert not Order.objects.exists()
     assert not OrderRequest.objects.exists()

@@ -53,6 +53,8 @@ def test_accepted_order_is_201_with_its_place_and_waits_for_its_worker(trader, d
         "order_class": "simple",
         "take_profit": None,
         "stop_loss": None,
+        "leg_role": "",
+        "legs": [],
         "strategy": "momentum",
         "status": "pending",
         "cum_qty": "0",

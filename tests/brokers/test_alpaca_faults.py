@@ -254,7 +254,7 @@ def test_ids_are_quoted_in_paths(broker, adapter):
     adapter.read_order("../account")
     assert [asked.path for asked in broker.asked] == [
         "/v2/orders:by_client_order_id?client_order_id=a%26b%3Dc",
-        "/v2/orders/..%2Faccount",
+        "/v2/orders/..%2Faccount?nested=true",
     ]
 
 

@@ -114,7 +114,7 @@ def test_failed_call_is_recorded_and_raised(account, broker, recorded, answer, e
     with pytest.raises(error) as caught:
         gateway_for(account).submit(new_order())
     assert [facts["ok"] for _, facts in recorded] == [ok]
-    assert recorded[0][1]["error"] == caught.value.text
+    assert recorded[0][1]["error"] == caught.value.explained
 
 
 def test_order_that_was_not_sent_says_nothing_about_the_broker(account, recorded):

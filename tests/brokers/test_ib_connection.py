@@ -43,7 +43,7 @@ def test_account_of_another_login_is_refused():
 def test_client_id_in_use_is_said_in_tws_words():
     with scripted_tws() as server:
         server.refuse_with = tws.error(-1, 326, "Unable to connect as the client id is already in use.")
-        assert "client id is already in use. (client_id 1)" in refused(server)
+        assert "client id is already in use.: end the program that uses client_id 1 there" in refused(server)
 
 
 def test_client_id_in_use_is_waited_for_and_not_changed():

@@ -168,6 +168,21 @@ def test_execution_read_before_its_commission_came_gets_it_all_the_same():
     assert (late.exec_ref_id, late.commission) == (FIRST, Decimal("0.35"))
 
 
+def test_process_that_reads_for_the_first_time_is_given_the_whole_day_with_its_commissions():
+    later, at = FIRST.replace("01", "07"), "20260415 {}:00:00 UTC".format
+    with desk() as made:
+        made.tws.on(tws.EXECUTIONS, lambda line, fields: [line.send(message) for message in (
+            tws.execution(FIRST, order_id=3, perm_id=99, shares=1, price=1, about=fields[2], time=at(15)),
+            tws.execution(later, order_id=3, perm_id=99, shares=1, price=1, about=fields[2], time=at(16)),
+            tws.commission(FIRST, "0.35"),
+            tws.executions_end(fields[2]),
+        )])  # fmt: skip
+        first = made.adapter.executions(after_id=later)
+        second = made.adapter.executions(after_id=f"{later}+commission")
+    assert [(one.exec_id, one.commission) for one in first] == [(FIRST, Decimal("0.35")), (later, None)]
+    assert [one.exec_id for one in second] == [later]
+
+
 def test_live_correction_and_bust_name_what_they_change():
     with desk(settings={"commission_wait": 0.05}) as made:
         made.tws.say(tws.execution(FIRST, order_id=7, perm_id=99, shares=4, price="1.5"), tws.commission(FIRST, 1))

@@ -1,5 +1,6 @@
 """`check_brokers`: each account's figures, and exit 1 when one does not answer."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
 from io import StringIO
@@ -45,7 +46,7 @@ def run(*arguments: str) -> tuple[str, str, int]:
 @pytest.fixture(autouse=True)
 def _gateways(monkeypatch):
     gateways = {"alpaca": Gateway(), "alpaca_margin": DeadGateway()}
-    monkeypatch.setattr(check_brokers, "gateway_for", lambda account: gateways[account.broker_name])
+    monkeypatch.setattr(check_brokers, "visiting", lambda account: nullcontext(gateways[account.broker_name]))
 
 
 def test_figures_of_every_enabled_account_are_printed():
@@ -84,4 +85,4 @@ def test_missing_secret_is_told_by_its_name(monkeypatch):
     BrokerAccountFactory()
     out, err, code = run()
     assert (out, code) == ("", 1)
-    assert "alpaca is not configured: api_key: set ALPACA_API_KEY in the environment" in err
+    assert "alpaca: not configured: api_key: set ALPACA_API_KEY in the environment" in err

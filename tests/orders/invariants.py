@@ -4,6 +4,7 @@ from collections import defaultdict
 from decimal import Decimal
 
 from orders import lifecycle
+from orders.legs import to_close
 from orders.models import Execution, Order, Position
 from orders.round_trips import fold
 from risk.models import ExposureTotal
@@ -15,6 +16,7 @@ def assert_books_balance() -> None:
     """Assert that orders, positions, trade logs and exposure totals are what the executions and orders make them."""
     for order in Order.objects.all():
         _assert_order_is_its_fold(order)
+        _assert_exits_reserve_once(order)
     _assert_positions_are_folds()
     _assert_exposure_is_a_sum()
 
@@ -45,8 +47,19 @@ def _assert_reservation(order: Order) -> None:
     if order.status in lifecycle.CLOSED or order.leaves_qty == 0:
         assert (order.reserved_qty, order.reserved_notional) == (0, 0), order
     else:
-        assert order.leaves_qty is None or order.reserved_qty >= order.leaves_qty, order
+        is_leg = order.parent_id is not None
+        assert is_leg or order.leaves_qty is None or order.reserved_qty >= order.leaves_qty, order
         assert order.reserved_notional == fit(order.reserved_qty * order.reserve_px, MONEY_PLACES), order
+
+
+def _assert_exits_reserve_once(order: Order) -> None:
+    """Of the exits of one entry, one holds what there is to close; those of an "oco" order, only after it."""
+    legs = [leg for leg in order.legs.order_by("pk") if leg.is_open]
+    if legs:
+        first, *others = legs
+        left = to_close(order)
+        assert first.reserved_qty == max(min(first.order_qty, left) - first.cum_qty, 0), order
+        assert not any(leg.reserved_qty for leg in others), order
 
 
 def _assert_positions_are_folds() -> None:

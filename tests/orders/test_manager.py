@@ -1,6 +1,7 @@
 """The desk for scripts: a thin facade over the stage functions, sync and async."""
 
 import asyncio
+from contextlib import nullcontext
 from decimal import Decimal
 
 import pytest
@@ -116,12 +117,12 @@ def test_account_that_does_not_answer_is_told_and_the_others_go_on(desk, monkeyp
         def account(self):
             return None
 
-    def gateway_for(account):
+    def visiting(account):
         if account.broker_name == "alpaca":
             raise TryLater("no key")
-        return Gateway()
+        return nullcontext(Gateway())
 
-    monkeypatch.setattr("orders.manager.gateway_for", gateway_for)
+    monkeypatch.setattr("orders.manager.visiting", visiting)
     monkeypatch.setattr("orders.sync.sync_account", lambda name, thorough: read.append(name) or True)
     assert MultiBrokerManager().connect_all_brokers() == {"alpaca": False, "alpaca_margin": True}
     assert read == ["alpaca_margin"]

@@ -14,7 +14,7 @@ from brokers.messages import OutcomeUnknown, TryLater
 from brokers.models import BrokerAccount, Instrument
 from orders import sync, wakeups
 from orders.changes import parse_changes, request_replace
-from orders.models import Execution, Order
+from orders.models import Execution, Order, TradeLog
 from tests.orders.desk import Counterparty, submit
 from tests.orders.facts import at, report
 from tests.orders.invariants import assert_books_balance
@@ -197,6 +197,21 @@ def test_executions_are_applied_once_and_the_next_read_begins_behind_them(venue,
     assert account().executions_cursor == "t-2"
     order = Order.objects.get()
     assert (order.source, order.cum_qty, Execution.objects.count()) == ("external", 8, 2)
+
+
+def test_commission_that_was_not_known_when_the_trade_was_stored_is_booked_once(venue, wakings):
+    venue.orders = {"B-9": strangers_order()}
+    venue.trades = [fill_of("B-9", "t-1"), fill_of("B-9", "t-2")]
+    sync.sync_executions(account())
+    venue.trades = [replace(trade, commission=Decimal("0.35")) for trade in venue.trades]
+
+    assert [sync.sync_executions(account()) for _ in range(2)] == [2, 0]
+
+    late = Execution.objects.filter(exec_ref_id="t-1").get()
+    assert (late.exec_id, late.commission, late.last_qty) == ("t-1+commission", Decimal("0.35"), 4)
+    assert (Order.objects.get().cum_qty, TradeLog.objects.get().commission) == (8, Decimal("0.7"))
+    assert account().executions_cursor == "t-2"
+    assert_books_balance()
 
 
 def test_order_that_the_broker_lists_no_more_is_read_by_its_id(venue, wakings):

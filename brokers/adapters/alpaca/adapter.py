@@ -14,7 +14,9 @@ from requests.exceptions import RequestException
 
 from brokers.adapter import BrokerAdapter, Capabilities, Listener
 from brokers.messages import (
+    OTHER_ACCOUNT,
     AccountState,
+    BrokerError,
     CancelOrder,
     ClockState,
     ExecutionReport,
@@ -26,8 +28,10 @@ from brokers.messages import (
     PositionState,
     QuoteState,
     ReplaceOrder,
+    RequestBudget,
+    TryLater,
 )
-from tradingdesk.fix import ExecType, OrdType, TimeInForce
+from tradingdesk.fix import ExecType, OrderClass, OrdType, TimeInForce
 
 from . import parsing
 from .checks import is_same_order, order_objection, replace_objection
@@ -39,6 +43,7 @@ from .classification import (
 )
 from .client import MarketData, RateLimit, Trading, order_path
 from .config import read_settings, settings_errors
+from .explaining import explain
 from .fills import FillReader
 from .stream import Stream
 
@@ -52,6 +57,7 @@ class Adapter(BrokerAdapter):
     capabilities = Capabilities(
         ord_types=frozenset(OrdType),
         time_in_force=frozenset(TimeInForce),
+        order_classes=frozenset(OrderClass),
         extended_hours=True,
         fractional=True,
         # Day orders only; https://docs.alpaca.markets/us/changelog added stop and stop-limit to market and limit.
@@ -69,6 +75,7 @@ class Adapter(BrokerAdapter):
         self._trading, self._data = Trading(self._account), MarketData(self._account)
         self._fills = FillReader(self._trading)
         self._stream: Stream | None = None
+        self._is_meant = not self._account.account_id
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> list[str]:
@@ -79,6 +86,14 @@ class Adapter(BrokerAdapter):
         """What the Trading API last said of its request budget; None before the first answer."""
         return self._trading.rate_limit
 
+    def budget(self) -> RequestBudget | None:
+        """What the Trading API's headers last said; market data has a budget of its own."""
+        found = self.rate_limit
+        return found and RequestBudget(found.limit, found.remaining, found.resets_at)
+
+    def explain(self, error: BrokerError) -> str:
+        return explain(error, self._account)
+
     def submit(self, order: NewOrder) -> ExecutionReport:
         """Send a new order.
 
@@ -88,7 +103,7 @@ class Adapter(BrokerAdapter):
         if objection := order_objection(order, self.capabilities):
             raise NotSupported(f"alpaca cannot take {objection}")
         try:
-            with _answers():
+            with self._answers():
                 return parsing.first_report(self._trading.post("/orders", parsing.order_request(order)))
         except OrderRefused as refusal:
             if refusal.code != DUPLICATE_CLIENT_ORDER_ID:
@@ -96,7 +111,7 @@ class Adapter(BrokerAdapter):
             return self._order_that_has_the_id(order, refusal)
 
     def cancel(self, request: CancelOrder) -> None:
-        with _answers():
+        with self._answers():
             self._trading.delete(order_path(request.broker_order_id))
 
     def replace(self, request: ReplaceOrder) -> ExecutionReport:
@@ -109,7 +124,7 @@ class Adapter(BrokerAdapter):
             raise NotSupported(f"alpaca cannot take {objection}")
         path, changes = order_path(request.broker_order_id), parsing.replace_request(request)
         try:
-            with _answers():
+            with self._answers():
                 return parsing.order_report(self._trading.patch(path, changes), ExecType.PENDING_REPLACE)
         except OrderRefused as refusal:
             if refusal.code not in (DUPLICATE_CLIENT_ORDER_ID, ORDER_REPLACED):
@@ -117,33 +132,42 @@ class Adapter(BrokerAdapter):
             return self._replacement_that_has_the_id(request, refusal)
 
     def find_order(self, client_order_id: str) -> ExecutionReport | None:
-        return self._found(lambda: self._trading.get_order_by_client_id(client_order_id))
+        return self._found(lambda: self._trading.with_legs(self._trading.get_order_by_client_id(client_order_id)))
 
     def read_order(self, broker_order_id: str) -> ExecutionReport | None:
-        return self._found(lambda: self._trading.get(order_path(broker_order_id)))
+        return self._found(lambda: self._trading.order(broker_order_id))
+
+    def read_group(self, broker_order_id: str) -> ExecutionReport | None:
+        """The order that this leg was placed with, which Alpaca does not name: found by the group they share."""
+        return self._found(lambda: self._trading.first_of_group(broker_order_id))
 
     def open_orders(self) -> list[ExecutionReport]:
         """Every working order, legs of brackets too, oldest first."""
-        with _answers():
+        with self._answers():
             return [parsing.order_report(raw) for raw in self._trading.open_orders()]
 
     def executions(self, *, after: datetime | None = None, after_id: str = "") -> list[ExecutionReport]:
         """Fills, oldest first, by their activity's id. See `fills.FillReader` for what may come twice."""
-        with _answers():
+        with self._answers():
             return self._fills.read(after=after, after_id=after_id)
 
     def positions(self) -> list[PositionState]:
-        with _answers():
+        with self._answers():
             return [parsing.position_state(raw) for raw in self._trading.positions()]
 
     def account(self) -> AccountState:
         with _answers():
-            return parsing.account_state(self._trading.get_account(), as_of=datetime.now(UTC))
+            state = parsing.account_state(self._trading.get_account(), as_of=datetime.now(UTC))
+        wanted = self._account.account_id
+        if wanted not in ("", state.account_id):
+            raise OrderRefused(f"the keys are of account {state.account_id}, not of {wanted}", code=OTHER_ACCOUNT)
+        self._is_meant = True
+        return state
 
     def instruments(self, symbols: Iterable[str] | None = None) -> list[InstrumentInfo]:
         """A few symbols are asked for one by one; more, or all, as the whole list: some ten thousand, but one call."""
         wanted = None if symbols is None else set(symbols)
-        with _answers():
+        with self._answers():
             few = wanted is not None and len(wanted) <= ASSETS_ONE_BY_ONE
             rows = filter(None, map(self._asset, sorted(wanted))) if few else self._trading.assets()
             found = [parsing.instrument_info(raw) for raw in rows]
@@ -151,16 +175,17 @@ class Adapter(BrokerAdapter):
 
     def quotes(self, symbols: Iterable[str]) -> list[QuoteState]:
         feed = self._account.feed
-        with _answers():
+        with self._answers():
             latest = self._data.latest_quotes(sorted(set(symbols)), feed)
             return [parsing.quote_state(symbol, raw, feed=feed) for symbol, raw in latest]
 
     def clock(self) -> ClockState:
-        with _answers():
+        with self._answers():
             return parsing.clock_state(self._trading.get_clock())
 
     def start(self, listener: Listener) -> None:
         """Open the streams, unless the account's settings say `stream: false`."""
+        self._insist_on_account()
         if self._account.stream and self._stream is None:
             self._stream = Stream(self._account, listener)
             self._stream.start()
@@ -174,6 +199,20 @@ class Adapter(BrokerAdapter):
             self._stream.close()
         self._trading.close()
         self._data.close()
+
+    @contextmanager
+    def _answers(self) -> Iterator[None]:
+        self._insist_on_account()
+        with _answers():
+            yield
+
+    def _insist_on_account(self) -> None:
+        """Ask before anything else whose account the keys are, where the settings name it."""
+        if not self._is_meant:
+            try:
+                self.account()
+            except OutcomeUnknown as error:
+                raise TryLater(f"whose account it is could not be read: {error.text}", code=error.code) from error
 
     def _order_that_has_the_id(self, order: NewOrder, refusal: OrderRefused) -> ExecutionReport:
         """Answer a refused duplicate with the order that was taken before, if it is this one."""
@@ -200,8 +239,9 @@ class Adapter(BrokerAdapter):
 
     def _found(self, read: Callable[[], Any]) -> ExecutionReport | None:
         try:
-            with _answers():
-                return parsing.order_report(read())
+            with self._answers():
+                raw = read()
+                return parsing.order_report(raw) if raw else None
         except OrderRefused as refusal:
             if refusal.code != NOT_FOUND:
                 raise
@@ -209,7 +249,7 @@ class Adapter(BrokerAdapter):
 
     def _asset(self, symbol: str) -> dict | None:
         try:
-            with _answers():
+            with self._answers():
                 return self._trading.asset(symbol)
         except OrderRefused as refusal:
             if refusal.code != NOT_FOUND:

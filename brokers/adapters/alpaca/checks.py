@@ -6,13 +6,14 @@ from decimal import Decimal
 
 from brokers.adapter import Capabilities
 from brokers.messages import ExecutionReport, NewOrder, ReplaceOrder
-from tradingdesk.fix import OrdType
+from tradingdesk.fix import OrderClass, OrdType
 
 from .parsing import exact
 
 LONGEST_CLIENT_ORDER_ID = 128
 MOST_DECIMALS = 9
 NEEDS_PRICE = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT})
+LEGS = {OrderClass.SIMPLE: (0,), OrderClass.BRACKET: (2,), OrderClass.OCO: (1,), OrderClass.OTO: (1,)}
 NEEDS_STOP = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
 
 
@@ -26,6 +27,7 @@ def order_objection(order: NewOrder, capabilities: Capabilities) -> str:
         (order.ord_type in NEEDS_PRICE and order.price is None, f"{order.ord_type} without price"),
         (order.ord_type in NEEDS_STOP and order.stop_px is None, f"{order.ord_type} without stop_px"),
         (trails != (order.ord_type == OrdType.TRAILING_STOP), f"{order.ord_type} with {trails} trail values"),
+        (len(order.legs) not in LEGS[order.order_class], f"{order.order_class} with {len(order.legs)} legs"),
     )
     return next((what for wrong, what in found if wrong), "") or capabilities.objection(order)
 
@@ -51,7 +53,9 @@ def is_same_order(order: NewOrder, found: ExecutionReport) -> bool:
 
 
 def _are_numbers(order: NewOrder) -> bool:
+    exits = [px for leg in order.legs for px in (leg.price, leg.stop_px)]
     values = (order.order_qty, order.notional, order.price, order.stop_px, order.trail_price, order.trail_percent)
+    values += tuple(exits)
     return all(_is_sayable(value) for value in values if value is not None)
 
 

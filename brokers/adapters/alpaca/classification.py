@@ -25,13 +25,13 @@ from requests.exceptions import (
 from urllib3.exceptions import NewConnectionError
 from urllib3.exceptions import SSLError as HandshakeFailed
 
-from brokers.messages import BrokerError, NotSupported, OrderRefused, OutcomeUnknown, TryLater
+from brokers.messages import UNAUTHORIZED, BrokerError, NotSupported, OrderRefused, OutcomeUnknown, TryLater
 
 DUPLICATE_CLIENT_ORDER_ID = "DUPLICATE_CLIENT_ORDER_ID"
 ORDER_REPLACED = "ORDER_REPLACED"
 NOT_CHANGEABLE = "NOT_CHANGEABLE"
 NOT_FOUND = "NOT_FOUND"
-UNAUTHORIZED = "UNAUTHORIZED"
+UNREACHABLE = "UNREACHABLE"
 
 # The first that matches is the reason; wordings from Alpaca's documents and from answers that people published.
 REASONS = (
@@ -67,7 +67,7 @@ def classify_failure(failure: Exception, *, now: float) -> BrokerError:
     if isinstance(failure, NEVER_SENT):
         return NotSupported(_said(failure))
     if isinstance(failure, RequestException) and was_never_sent(failure):
-        return TryLater(_said(failure))
+        return TryLater(_said(failure), code=UNREACHABLE)
     return OutcomeUnknown(_said(failure))
 
 

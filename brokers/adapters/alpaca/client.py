@@ -31,6 +31,8 @@ THREADS = 16
 ORDERS_PAGE = 500
 ACTIVITIES_PAGE = 100
 SYMBOLS_A_CALL = 200
+SIMPLE = (None, "", "simple")
+A_MOMENT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,26 @@ class Trading(BoundedClient, TradingClient):
             if not fresh:
                 raise ValueError("a page of open orders repeats itself")
             last = datetime.fromisoformat(page[-1]["submitted_at"]).astimezone(UTC) - timedelta(microseconds=1)
-            query = {**query, "after": last.isoformat().replace("+00:00", "Z")}
+            query = {**query, "after": _zulu(last)}
+
+    def order(self, broker_order_id: str) -> dict:
+        """Read one order, with its legs."""
+        return self.get(order_path(broker_order_id), {"nested": "true"})
+
+    def with_legs(self, raw: dict) -> dict:
+        """Give an order with its legs, which are not told when it is asked for by its client's id."""
+        return raw if raw.get("order_class") in SIMPLE or raw.get("legs") else self.order(raw["id"])
+
+    def first_of_group(self, broker_order_id: str) -> dict | None:
+        """Read the order that a leg was placed with, with its legs: among those of the leg's symbol and time."""
+        leg = self.order(broker_order_id)
+        at = datetime.fromisoformat(leg["submitted_at"]).astimezone(UTC)
+        query = {"status": "all", "nested": "true", "symbols": leg["symbol"], "limit": ORDERS_PAGE}
+        query |= {"until": _zulu(at + A_MOMENT), "direction": "desc"}
+        for raw in rows(self.get("/orders", query)):
+            if any(one.get("group_id") == leg["group_id"] for one in raw.get("legs") or ()):
+                return raw
+        return None
 
     def fills(self, since: Mapping[str, str]) -> Iterator[dict]:
         """Read the FILL activities from `since` (`after`), oldest first; alpaca-py has no method for them."""
@@ -181,6 +202,10 @@ def pooled_session(url: str) -> Session:
 def order_path(broker_order_id: str) -> str:
     """The path of one order; alpaca-py's own methods refuse ids that are no UUID with a bare ValueError."""
     return f"/orders/{quote(broker_order_id, safe='')}"
+
+
+def _zulu(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def rows(answer: Any) -> list[dict]:

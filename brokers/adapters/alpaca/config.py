@@ -13,6 +13,7 @@ FEEDS = ("iex", "sip", "delayed_sip", "boats", "overnight", "otc")
 KNOWN = (
     "api_key",
     "secret_key",
+    "account_id",
     "paper_trading",
     "base_url",
     "data_url",
@@ -28,7 +29,10 @@ TIMEOUTS = {"connect_timeout": 3.0, "read_timeout": 12.0}
 
 @dataclass(frozen=True, slots=True)
 class AlpacaSettings:
-    """Where an account is and how long to wait for it, in seconds; `timeout` is (connect, between two bytes read)."""
+    """Where an account is and how long to wait for it, in seconds; `timeout` is (connect, between two bytes read).
+
+    With `account_id`, the account's number at Alpaca, keys of any other account are refused.
+    """
 
     api_key: str
     secret_key: str
@@ -37,6 +41,7 @@ class AlpacaSettings:
     paper_trading: bool = True
     feed: str = "iex"
     stream: bool = True
+    account_id: str = ""
     timeout: tuple[float, float] = (TIMEOUTS["connect_timeout"], TIMEOUTS["read_timeout"])
 
     @property
@@ -75,6 +80,7 @@ def read_settings(settings: Mapping[str, Any]) -> AlpacaSettings:
         paper_trading=paper,
         feed=settings.get("feed") or "iex",
         stream=settings.get("stream", True),
+        account_id=(settings.get("account_id") or "").strip(),
         timeout=tuple(float(settings.get(key) or default) for key, default in TIMEOUTS.items()),
     )
 
@@ -112,6 +118,8 @@ def _place_errors(settings: Mapping[str, Any]) -> list[str]:
 
 def _value_errors(settings: Mapping[str, Any]) -> list[str]:
     errors = []
+    if settings.get("account_id") and not _is_text(settings["account_id"]):
+        errors.append("account_id: give the account's number as Alpaca shows it, or leave it out")
     if settings.get("feed") and settings["feed"] not in FEEDS:
         errors.append(f"feed: use one of {', '.join(FEEDS)}")
     if not isinstance(settings.get("stream", True), bool):

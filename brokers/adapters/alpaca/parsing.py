@@ -7,6 +7,7 @@ unknown. A word that Alpaca may add some day does not: see `status_of`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -16,12 +17,13 @@ from brokers.messages import (
     ClockState,
     ExecutionReport,
     InstrumentInfo,
+    NewLeg,
     NewOrder,
     PositionState,
     QuoteState,
     ReplaceOrder,
 )
-from tradingdesk.fix import AssetClass, ExecType, OrdStatus, OrdType, Side, TimeInForce
+from tradingdesk.fix import AssetClass, ExecType, LegRole, OrderClass, OrdStatus, OrdType, Side, TimeInForce
 
 STATUS = {
     "pending_new": OrdStatus.PENDING,
@@ -80,6 +82,8 @@ ASSET_CLASS = {
     "crypto": AssetClass.CRYPTO,
     "us_option": AssetClass.OPTION,
 }
+ORDER_CLASS = {"bracket": OrderClass.BRACKET, "oco": OrderClass.OCO, "oto": OrderClass.OTO}
+LEG_ROLE = {"entry": LegRole.ENTRY, "take_profit": LegRole.TAKE_PROFIT, "stop_loss": LegRole.STOP_LOSS}
 POSITION_SIGN = {"long": 1, "short": -1}
 ACCOUNT_BLOCKS = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
 
@@ -99,7 +103,22 @@ def order_request(order: NewOrder) -> dict[str, Any]:
         trail_price=exact(order.trail_price),
         trail_percent=exact(order.trail_percent),
         extended_hours=order.extended_hours or None,
+        **_exits(order),
     )
+
+
+def _exits(order: NewOrder) -> dict[str, Any]:
+    """The class of an order and its exits; the take-profit of an "oco" order is its own price."""
+    if order.order_class == OrderClass.SIMPLE:
+        return {}
+    exits = {leg.role.value: _exit(leg) for leg in order.legs}
+    if order.order_class == OrderClass.OCO:
+        exits["take_profit"] = {"limit_price": exact(order.price)}
+    return {"order_class": order.order_class.value, **exits}
+
+
+def _exit(leg: NewLeg) -> dict[str, str]:
+    return _without_none(limit_price=exact(leg.price), stop_price=exact(leg.stop_px))
 
 
 def replace_request(request: ReplaceOrder) -> dict[str, Any]:
@@ -137,9 +156,26 @@ def order_report(raw: Mapping[str, Any], exec_type: ExecType = ExecType.ORDER_ST
         avg_px=quantity(raw, "filled_avg_price"),
         replaces=raw.get("replaces"),
         replaced_by=raw.get("replaced_by"),
+        order_class=ORDER_CLASS.get(raw.get("order_class")),
+        leg_role=leg_role(raw),
+        legs=tuple(_leg_report(leg) for leg in raw.get("legs") or () if leg["status"] != "replaced"),
         text=text,
         raw=raw,
     )
+
+
+def leg_role(raw: Mapping[str, Any]) -> LegRole | None:
+    """What a leg is for; None for an order that is none, as an "oco" order is that takes the profit beside its stop."""
+    role = LEG_ROLE.get(raw.get("group_role"))
+    takes_profit_itself = raw.get("order_class") == "oco" and role == LegRole.TAKE_PROFIT
+    return None if role == LegRole.ENTRY or takes_profit_itself else role
+
+
+def _leg_report(raw: Mapping[str, Any]) -> ExecutionReport:
+    """Read a leg inside its order; before Alpaca had roles, a leg's type told what it is for."""
+    report = order_report(raw)
+    by_type = LegRole.TAKE_PROFIT if report.ord_type == OrdType.LIMIT else LegRole.STOP_LOSS
+    return replace(report, leg_role=report.leg_role or by_type)
 
 
 def first_report(raw: Mapping[str, Any]) -> ExecutionReport:

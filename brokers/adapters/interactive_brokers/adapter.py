@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from secrets import randbelow
 from typing import Any, TypeVar
 
 from brokers.adapter import BrokerAdapter, Capabilities, Listener
@@ -22,6 +23,7 @@ from brokers.messages import (
     PositionState,
     QuoteState,
     ReplaceOrder,
+    RequestBudget,
     TryLater,
 )
 from tradingdesk.fix import ExecType, OrdType, TimeInForce
@@ -36,6 +38,7 @@ T = TypeVar("T")
 ANSWER = 8.0
 CLOCK_SYMBOL = "SPY"
 NEW_YORK = "America/New_York"
+VISITORS = 1_000_000  # whoever only looks takes one of as many client ids from here
 
 
 class Adapter(BrokerAdapter):
@@ -64,11 +67,20 @@ class Adapter(BrokerAdapter):
     def check_settings(cls, settings: Mapping[str, Any]) -> list[str]:
         return settings_errors(settings)
 
+    @classmethod
+    def visitor_settings(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A client id of the visitor's own: TWS refuses a second connection under the desk's."""
+        return {**settings, "client_id": VISITORS + randbelow(VISITORS)}
+
     def start(self, listener: Listener) -> None:
         self._connection.start(listener)
 
     def watch_quotes(self, symbols: Iterable[str]) -> None:
         self._connection.watch_quotes(list(symbols))
+
+    def budget(self) -> RequestBudget | None:
+        """Messages to TWS within a second, of those that the library lets through: TWS hangs up on more than 50."""
+        return self._connection.budget()
 
     def close(self) -> None:
         self._connection.close()

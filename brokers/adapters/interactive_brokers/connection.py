@@ -17,7 +17,7 @@ from threading import Lock, Thread
 from typing import Any, TypeVar
 
 from brokers.adapter import Listener
-from brokers.messages import BrokerError, ExecutionReport, OutcomeUnknown, QuoteState, TryLater
+from brokers.messages import BrokerError, ExecutionReport, OutcomeUnknown, QuoteState, RequestBudget, TryLater
 
 from . import reading
 from .announcer import Announcer
@@ -88,6 +88,11 @@ class Connection:
             raise OutcomeUnknown("the call took too long") from None
         except CancelledError:
             raise OutcomeUnknown("the connection was closed") from None
+
+    def budget(self) -> RequestBudget | None:
+        """How many messages TWS takes now; None while there is no connection."""
+        session = self._session
+        return session and session.client.budget()
 
     def next_order_id(self) -> int:
         """Take an id for one send.

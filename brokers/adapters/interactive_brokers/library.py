@@ -9,8 +9,13 @@ order lives or has filled (399, 321, 10148, 10349), and drops messages about ord
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from brokers.messages import RequestBudget
 
 
 def _give_this_thread_a_loop() -> None:
@@ -34,6 +39,9 @@ except ImportError:
     import ib_insync as library
     from ib_insync.client import Client
     from ib_insync.decoder import Decoder
+
+# What it says of a connection is said again by us, once and with what to do about it.
+logging.getLogger(Client.__module__).setLevel(logging.CRITICAL)
 
 NAME = library.__name__
 VERSION = library.__version__
@@ -80,6 +88,13 @@ class SocketClient(Client):
     def __init__(self, wrapper: Any):
         super().__init__(wrapper)
         self.decoder = StrictDecoder(wrapper, 0)
+
+    def budget(self) -> RequestBudget:
+        """What is left of the messages that the library lets through; called from any thread."""
+        began = time.monotonic() - self.RequestsInterval
+        sent = sum(at > began for at in self._timeQ.copy())
+        resets_at = datetime.now(UTC) + timedelta(seconds=self.RequestsInterval)
+        return RequestBudget(self.MaxRequests, max(self.MaxRequests - sent - len(self._msgQ), 0), resets_at)
 
 
 def _read(kind: type, text: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from brokers.messages import ExecutionReport, OutcomeUnknown
+from brokers.messages import LATE_COMMISSION, ExecutionReport, OutcomeUnknown
 from tradingdesk.fix import ExecType
 
 from .parsing import completed_report, from_executions
@@ -26,10 +26,12 @@ async def executions(
 ) -> list[ExecutionReport]:
     """The account's executions of the broker's day, oldest first, from well before `after` or that execution on.
 
-    IB's times are of its own clock and cut to the second. What changes an execution may bear that one's time.
+    IB's times are of its own clock and cut to the second. What changes an execution may bear that one's time. The
+    first time, whatever its id, all are given: one may have been told without its commission by a process that ended.
     """
+    last, is_first = after_id.removesuffix(LATE_COMMISSION), not tracker.trades.has_given
     found = tracker.trades.read(await session.executions())
-    when = after or next((one.transact_time for one in found if one.exec_id == after_id), None)
+    when = after or next((one.transact_time for one in found if one.exec_id == last and not is_first), None)
     since = when and when - OVERLAP
     wanted = [one for one in found if not since or one.exec_type != ExecType.TRADE or one.transact_time >= since]
     return tracker.trades.give(wanted)

@@ -348,7 +348,8 @@ class Session:
         wanted = self.settings
         place = f"{wanted.host}:{wanted.port}"
         if self._refused_because:
-            return f"{place}: {self._refused_because} (client_id {wanted.client_id})"
+            fix = f"end the program that uses client_id {wanted.client_id} there, or give the desk another"
+            return f"{place}: {self._refused_because}: {fix}"
         if isinstance(failure, OSError) and not isinstance(failure, TimeoutError):
             return f"nothing answers at {place}: start TWS or IB Gateway, enable its API and give that port"
         if isinstance(failure, TimeoutError):

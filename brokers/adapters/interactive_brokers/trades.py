@@ -11,8 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Protocol
 
-from brokers.messages import ExecutionReport
-from tradingdesk.fix import ExecType
+from brokers.messages import ExecutionReport, late_commission
 
 from . import parsing
 from .config import IBSettings
@@ -20,7 +19,6 @@ from .recent import Recent
 from .wire import Commission, Trade
 
 TRADES_KEPT = 50_000
-WITH_COMMISSION = "+commission"
 
 
 class Labelled(Protocol):
@@ -46,6 +44,7 @@ class TradeBook:
         self._told_without: Recent[str, ExecutionReport] = Recent(TRADES_KEPT)
         self._heard: Recent[str, bool] = Recent(TRADES_KEPT)
         self._waiting: dict[str, tuple[ExecutionReport, Any]] = {}
+        self.has_given = False
 
     def take(self, trade: Trade) -> None:
         """Take a live execution: told at once if its commission is known, else soon."""
@@ -81,7 +80,7 @@ class TradeBook:
 
     def give(self, reports: Iterable[ExecutionReport]) -> list[ExecutionReport]:
         """Hand executions out, with the commissions of those that were handed out without: both may be on their way."""
-        given = []
+        given, self.has_given = [], True
         for report in reports:
             given.append(report)
             if report.commission is None:
@@ -119,11 +118,4 @@ class TradeBook:
         if report is None or amount is None:
             return None
         del self._told_without[exec_id]
-        return replace(
-            report,
-            exec_type=ExecType.TRADE_CORRECT,
-            exec_id=f"{exec_id}{WITH_COMMISSION}",
-            exec_ref_id=exec_id,
-            commission=amount,
-            text="its commission came later",
-        )
+        return late_commission(report, amount)

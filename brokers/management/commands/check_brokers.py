@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from brokers.gateway import gateway_for
+from brokers.gateway import visiting
 from brokers.messages import AccountState, BrokerError
 from brokers.models import BrokerAccount
 
@@ -24,9 +24,10 @@ class Command(BaseCommand):
     def _check(self, account: BrokerAccount) -> bool:
         """Print one account's figures, or why there are none; whether it answered."""
         try:
-            state = gateway_for(account).account()
+            with visiting(account) as gateway:
+                state = gateway.account()
         except BrokerError as error:
-            self.stderr.write(self.style.ERROR(f"{account}: {error}"))
+            self.stderr.write(self.style.ERROR(f"{account}: {error.explained}"))
             return False
         self.stdout.write(f"{account}: {_in_words(account, state)}")
         return True

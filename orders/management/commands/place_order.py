@@ -22,9 +22,17 @@ OPTIONS = {
     "trail_percent": ("--trail-percent", "trailing stop: distance in percent"),
     "notional": ("--notional", "amount of money instead of QTY"),
     "time_in_force": ("--tif", "day, gtc, ioc or fok; day if not given"),
+    "order_class": ("--order-class", "bracket, oco or oto; simple if not given"),
     "broker_name": ("--broker", "this account or none; the router picks one if not given"),
     "strategy": ("--strategy", "what the order belongs to"),
     "client_order_id": ("--client-order-id", "your own id: the same order again is not placed twice"),
+}
+
+
+EXITS = {
+    ("take_profit", "limit_price"): ("--take-profit", "limit price of the exit that takes the profit"),
+    ("stop_loss", "stop_price"): ("--stop-loss", "stop price of the exit against loss"),
+    ("stop_loss", "limit_price"): ("--stop-loss-limit", "limit price of that exit, which makes it a stop-limit"),
 }
 
 
@@ -37,13 +45,14 @@ class Command(BaseCommand):
         parser.add_argument("order_qty", metavar="QTY", nargs="?", help="units; left out with --notional")
         for field, (option, meaning) in OPTIONS.items():
             parser.add_argument(option, dest=field, metavar=option.rpartition("-")[2].upper(), help=meaning)
+        for (name, part), (option, meaning) in EXITS.items():
+            parser.add_argument(option, dest=f"{name}.{part}", metavar="PRICE", help=meaning)
         parser.add_argument("--explain", action="store_true", help="tell how risk and routing decided")
         parser.add_argument("--dry-run", action="store_true", help="decide, but store and send nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        fields = ("symbol", "side", "order_qty", *OPTIONS)
         try:
-            ticket = parse_ticket({name: options[name] for name in fields if options[name] is not None})
+            ticket = parse_ticket(_body(options))
             self._preview(ticket) if options["dry_run"] else self._submit(ticket, explained=options["explain"])
         except InvalidInput as error:
             raise CommandError(_in_one_line(error), returncode=USAGE) from error
@@ -76,6 +85,16 @@ class Command(BaseCommand):
         shown = {"chosen": routing.chosen, "reason": routing.reason, "candidates": routing.candidates}
         for line in explain(risk.accounts, risk.warnings, shown):
             self.stdout.write(line)
+
+
+def _body(options: dict[str, Any]) -> dict[str, Any]:
+    """The order body that the options make."""
+    names = ("symbol", "side", "order_qty", *OPTIONS)
+    body = {name: options[name] for name in names if options[name] is not None}
+    for name, part in EXITS:
+        if options[f"{name}.{part}"] is not None:
+            body.setdefault(name, {})[part] = options[f"{name}.{part}"]
+    return body
 
 
 def _in_words(order: Order) -> str:

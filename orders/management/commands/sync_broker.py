@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from brokers.models import BrokerAccount
 from orders.models import Order
-from orders.sync import sync_account
+from orders.sync_now import sync_now
 
 
 class Command(BaseCommand):
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         if account is None:
             known = ", ".join(BrokerAccount.objects.values_list("pk", flat=True)) or "none"
             raise CommandError(f"no account is called {broker_name!r}; there are: {known}", returncode=2)
-        complete = sync_account(broker_name, thorough=True)
+        complete = sync_now(broker_name)
         account.refresh_from_db()
         working = Order.objects.open().filter(account=account).count()
         self.stdout.write(

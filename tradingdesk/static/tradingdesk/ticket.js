@@ -1,4 +1,4 @@
-// The order ticket: only the fields that go with the order's type are asked for, and a form goes out once.
+// The order ticket: only the fields that go with the order's type and class are asked for, and a form goes out once.
 (() => {
   const needs = {
     market: ["order_qty", "notional"],
@@ -8,17 +8,22 @@
     trailing_stop: ["order_qty", "trail_price", "trail_percent"],
   };
   const dependent = ["notional", "price", "stop_px", "trail_price", "trail_percent"];
+  const exits = ["take_profit.limit_price", "stop_loss.stop_price", "stop_loss.limit_price"];
   const form = document.getElementById("ticket");
   const type = form.elements.namedItem("ord_type");
 
+  const orderClass = form.elements.namedItem("order_class");
+
+  const ask = (name, wanted) => {
+    form.querySelector(`[data-field="${name}"]`).hidden = !wanted;
+    form.elements.namedItem(name).disabled = !wanted;
+  };
   const show = () => {
-    for (const name of dependent) {
-      const wanted = (needs[type.value] || dependent).includes(name);
-      form.querySelector(`[data-field="${name}"]`).hidden = !wanted;
-      form.elements.namedItem(name).disabled = !wanted;
-    }
+    for (const name of dependent) ask(name, (needs[type.value] || dependent).includes(name));
+    for (const name of exits) ask(name, !["", "simple"].includes(orderClass.value));
   };
   type.addEventListener("change", show);
+  orderClass.addEventListener("change", show);
   show();
 
   let sent = false;
