@@ -44,7 +44,8 @@ def _executions_booked(desk: Deployment, sizes: Sizes) -> Result:
 def _order_path(path: OrderPath) -> dict[str, Result]:
     sizes = path.sizes
     units = {"order_path_1": ("ms", sizes.one), "order_path_8": ("ms", sizes.eight)}
-    units |= dict.fromkeys(("orders_accepted_32", "orders_acknowledged_32"), ("1/s", sizes.burst))
+    bursts = ("orders_accepted_32", "orders_accepted_while_sending_32", "orders_acknowledged_32")
+    units |= dict.fromkeys(bursts, ("1/s", sizes.burst))
     return {name: Result.of(unit, path.rounds[name], n * sizes.rounds) for name, (unit, n) in units.items()}
 
 

@@ -51,6 +51,16 @@ class Deployment:
         """What each role, with all its children, has used of the processors so far."""
         return {role: _cpu_seconds(process) for role, process in self.roles.items()}
 
+    @contextmanager
+    def sending_stopped(self) -> Iterator[None]:
+        """Keep the brokers' worker from running inside the block; what it has to do waits."""
+        worker = self.roles["brokers' worker"]
+        worker.suspend()
+        try:
+            yield
+        finally:
+            worker.resume()
+
 
 @contextmanager
 def deployed(folder: Path) -> Iterator[Deployment]:
@@ -102,6 +112,7 @@ def _configuration() -> dict:
         "max_order_notional": PLENTY,
         "portfolio_risk_limit": PLENTY,
         "max_broker_allocation": 1,
+        "max_quote_age": PLENTY,
         "max_quote_lag": PLENTY,
     }
     return settings

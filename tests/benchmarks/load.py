@@ -23,7 +23,7 @@ GIVE_UP_SECONDS = 120
 
 @dataclass
 class Plan:
-    """What to send. With `paced`, a client waits until the broker has acknowledged its order before the next."""
+    """What to send. With `paced`, a client waits until its order is filled before it sends the next."""
 
     url: str
     token: str
@@ -76,7 +76,7 @@ async def _client(plan: Plan, connection: "_Connection", numbers, statuses: Coun
         status = await connection.post(_body(client_order_id, number))
         statuses[status] += 1
         if watch and status in ("200", "201"):
-            await watch.acknowledged(client_order_id)
+            await watch.filled(client_order_id)
 
 
 def _body(client_order_id: str, number: int) -> bytes:
@@ -115,19 +115,19 @@ class _Connection:
 
 
 class _Watch:
-    """Looks in the database which orders have been acknowledged: cheaper than asking the desk for each."""
+    """Looks in the database which orders are filled: cheaper than asking the desk for each."""
 
     def __init__(self):
         self.waiting: dict[str, asyncio.Event] = {}
 
-    async def acknowledged(self, client_order_id: str) -> None:
-        """Wait until the order is acknowledged."""
+    async def filled(self, client_order_id: str) -> None:
+        """Wait until the order is filled."""
         event = self.waiting[client_order_id] = asyncio.Event()
         await asyncio.wait_for(event.wait(), GIVE_UP_SECONDS)
 
     async def run(self, database_url: str) -> None:
         """Look again and again, for everyone at once."""
-        query = "SELECT client_order_id FROM orders WHERE client_order_id = ANY(%s) AND acknowledged_at IS NOT NULL"
+        query = "SELECT client_order_id FROM orders WHERE client_order_id = ANY(%s) AND status = 'filled'"
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
             while True:
                 await asyncio.sleep(WATCH_SECONDS)

@@ -32,8 +32,8 @@ def write(results: dict[str, Result], path: Path) -> None:
 
 def table(results: dict[str, Result]) -> str:
     """The same for people."""
-    lines = [f"{'':24}{'desk':>12}{'baseline':>12}{'ratio':>9}{'n':>7}"]
+    lines = [f"{'':34}{'desk':>12}{'baseline':>12}{'ratio':>9}{'n':>7}"]
     for name, one in results.items():
         desk, baseline = f"{one.value:.1f} {one.unit}", f"{one.baseline:.1f} {one.unit}"
-        lines.append(f"{name:24}{desk:>12}{baseline:>12}{one.ratio:>9.2f}{one.n:>7}")
+        lines.append(f"{name:34}{desk:>12}{baseline:>12}{one.ratio:>9.2f}{one.n:>7}")
     return "\n".join(lines)

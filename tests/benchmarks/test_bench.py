@@ -11,7 +11,14 @@ import pytest
 from tests.benchmarks.results import Result, table, write
 from tests.environment import ROOT
 
-NAMES = {"order_path_1", "order_path_8", "orders_accepted_32", "orders_acknowledged_32", "executions_booked"}
+NAMES = {
+    "order_path_1",
+    "order_path_8",
+    "orders_accepted_32",
+    "orders_accepted_while_sending_32",
+    "orders_acknowledged_32",
+    "executions_booked",
+}
 AT_MOST_S = 900
 
 
