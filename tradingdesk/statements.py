@@ -5,7 +5,7 @@ queryset, `insert` and `update` that of whole rows; rows come and go as model in
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet, Value
+from django.db.models.query import ModelIterable, get_related_populators
 
 _unanswered = threading.local()
 
@@ -49,29 +50,55 @@ class Select:
 
     def __call__(self, **values: Any) -> list:
         """Run it: all rows, each what the queryset gives."""
-        self._kept.values = values
-        return list(self._queryset._iterable_class(self._compiled()))
+        compiled = self._compiled()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                compiled.sql, [one.bound(values) if isinstance(one, Param) else one for one in compiled.params]
+            )
+            rows = cursor.fetchall()
+        return compiled.made_of(rows)
 
     def first(self, **values: Any) -> Any:
         """Run it: the first row, or None."""
         return next(iter(self(**values)), None)
 
-    def _compiled(self) -> QuerySet:
-        """This thread's copy of the queryset, whose compiler does not compile again while its connection is in use."""
-        # Beside a running event loop Django gives the same thread another connection.
-        if getattr(self._kept, "connection", None) is not connections[DEFAULT_DB_ALIAS]:
-            queryset = self._queryset.all()
-            compiler = queryset.query.get_compiler(using=DEFAULT_DB_ALIAS)
-            sql, params = compiler.as_sql()
-            converters = compiler.get_converters([expression for expression, *_ in compiler.select])
-            compiler.as_sql = lambda *args, **kwargs: (sql, [self._value(param) for param in params])
-            compiler.get_converters = lambda expressions: converters
-            queryset.query.get_compiler = lambda *args, **kwargs: compiler
-            self._kept.queryset, self._kept.connection = queryset, compiler.connection
-        return self._kept.queryset
+    def _compiled(self) -> "_Compiled":
+        """This thread's own, made anew where the thread has another connection, as beside a running event loop."""
+        compiled = getattr(self._kept, "compiled", None)
+        if compiled is None or compiled.connection is not connections[DEFAULT_DB_ALIAS]:
+            compiled = self._kept.compiled = _Compiled(self._queryset)
+        return compiled
 
-    def _value(self, param: Any) -> Any:
-        return param.bound(self._kept.values) if isinstance(param, Param) else param
+
+class _Compiled:
+    """A queryset's SQL, and how its rows become what it gives: see `ModelIterable` and `ValuesListIterable`."""
+
+    def __init__(self, queryset: QuerySet):
+        self._compiler = queryset.query.get_compiler(using=DEFAULT_DB_ALIAS)
+        self.connection = self._compiler.connection
+        self.sql, self.params = self._compiler.as_sql()
+        select = self._compiler.select
+        self._converters = self._compiler.get_converters([expression for expression, *_ in select])
+        self._made = tuple
+        if issubclass(queryset._iterable_class, ModelIterable):
+            info = self._compiler.klass_info
+            self._model = info["model"]
+            self._columns = slice(info["select_fields"][0], info["select_fields"][-1] + 1)
+            self._names = [column.target.attname for column, *_ in select[self._columns]]
+            self._related = get_related_populators(info, select, DEFAULT_DB_ALIAS)
+            self._made = self._model_of
+
+    def made_of(self, rows: Iterable[Any]) -> list:
+        """What the queryset gives for these rows of the database."""
+        if self._converters:
+            rows = self._compiler.apply_converters(rows, self._converters)
+        return [self._made(row) for row in rows]
+
+    def _model_of(self, row: Any) -> models.Model:
+        made = self._model.from_db(DEFAULT_DB_ALIAS, self._names, row[self._columns])
+        for related in self._related:
+            related.populate(row, made)
+        return made
 
 
 @contextmanager
