@@ -35,7 +35,6 @@ from .session import Session
 from .tracker import KnownOrder
 
 T = TypeVar("T")
-ANSWER = 8.0
 CLOCK_SYMBOL = "SPY"
 NEW_YORK = "America/New_York"
 VISITORS = 1_000_000  # whoever only looks takes one of as many client ids from here
@@ -59,6 +58,7 @@ class Adapter(BrokerAdapter):
     def __init__(self, settings: Mapping[str, Any]):
         super().__init__(settings)
         self._account = read_settings(settings)
+        self._patience = self._account.answer_timeout
         self._connection = Connection(self._account)
         self._con_ids: dict[str, int] = {}
         self._hours: tuple[str, str, datetime] | None = None
@@ -158,7 +158,7 @@ class Adapter(BrokerAdapter):
         with self._connection.ears.on(order_id) as heard:
             self._tracker.sent(order_id, order.client_order_id)
             session.send(session.client.placeOrder, order_id, contract, request)
-            known = await dialogue.first_answer(heard, lambda: self._tracker.own(order_id), ANSWER)
+            known = await dialogue.first_answer(heard, lambda: self._tracker.own(order_id), self._patience)
         return known.report(parsing.EXEC_TYPE[known.status[0]])
 
     async def _cancel(self, session: Session, request: CancelOrder) -> None:
@@ -167,7 +167,7 @@ class Adapter(BrokerAdapter):
         await session.ready_for_orders()
         with self._connection.ears.on(known.order_id) as heard:
             session.send(session.client.cancelOrder, known.order_id)
-            await dialogue.cancel_answer(heard, known, ANSWER)
+            await dialogue.cancel_answer(heard, known, self._patience)
 
     async def _replace(self, session: Session, request: ReplaceOrder) -> ExecutionReport:
         await session.open_orders()  # the change is written upon what the order is now
@@ -183,7 +183,7 @@ class Adapter(BrokerAdapter):
         with self._connection.ears.on(known.order_id) as heard:
             self._tracker.expect_change(known, request.client_order_id)
             session.send(session.client.placeOrder, known.order_id, contract, wanted)
-            return await self._changed(request, known, dialogue.replace_answer(heard, known, wanted, ANSWER))
+            return await self._changed(request, known, dialogue.replace_answer(heard, known, wanted, self._patience))
 
     async def _changed(self, request: ReplaceOrder, known: KnownOrder, answer: Awaitable[bool]) -> ExecutionReport:
         try:

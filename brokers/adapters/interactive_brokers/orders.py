@@ -24,8 +24,6 @@ IB_TIME_IN_FORCE = {ours: ibs for ibs, ours in parsing.TIME_IN_FORCE.items()}
 NEEDS_PRICE = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT})
 NEEDS_STOP = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
 AUCTION_TYPES = frozenset(parsing.AT_THE_CLOSE)
-AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
-STOPS = frozenset({OrdType.STOP, OrdType.STOP_LIMIT, OrdType.TRAILING_STOP})
 
 
 def stock(symbol: str, con_id: int = 0) -> Any:
@@ -44,7 +42,6 @@ def order_objection(order: NewOrder, capabilities: Capabilities) -> str:
         (ord_type in NEEDS_STOP and order.stop_px is None, f"{ord_type} without stop_px"),
         (trails != (ord_type == OrdType.TRAILING_STOP), f"{ord_type} with {trails} trail values"),
         (tif in (TimeInForce.CLS, TimeInForce.OPG) and ord_type not in AUCTION_TYPES, f"{ord_type} for {tif}"),
-        (tif in AT_ONCE and ord_type in STOPS, f"{ord_type} for {tif}"),
         (order.extended_hours and ord_type != OrdType.LIMIT, f"{ord_type} in extended hours"),
     )
     return capabilities.objection(order) or next((what for wrong, what in found if wrong), "")
