@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,9 +27,9 @@ from brokers.messages import (
     RequestBudget,
     TryLater,
 )
-from tradingdesk.fix import ExecType, OrdType, TimeInForce
+from tradingdesk.fix import ExecType, OrderClass, OrdType, TimeInForce
 
-from . import codes, dialogue, hours, orders, parsing, reading
+from . import brackets, codes, dialogue, hours, orders, parsing, reading
 from .config import read_settings, settings_errors
 from .connection import Connection
 from .session import Session
@@ -51,6 +52,7 @@ class Adapter(BrokerAdapter):
     capabilities = Capabilities(
         ord_types=frozenset(OrdType),
         time_in_force=frozenset(TimeInForce),
+        order_classes=frozenset({OrderClass.SIMPLE, OrderClass.BRACKET, OrderClass.OTO}),
         extended_hours=True,
         streaming=True,
     )
@@ -154,12 +156,25 @@ class Adapter(BrokerAdapter):
         await session.ready_for_orders()
         await session.turn(order_id)
         contract = orders.stock(order.symbol, self._con_ids.get(order.symbol, 0))
-        request = orders.order_request(order, self._account.account_id)
-        with self._connection.ears.on(order_id) as heard:
-            self._tracker.sent(order_id, order.client_order_id)
-            session.send(session.client.placeOrder, order_id, contract, request)
-            known = await dialogue.first_answer(heard, lambda: self._tracker.own(order_id), self._patience)
+        ids = [order_id, *(self._connection.ids.for_leg() for _ in order.legs)]
+        with self._connection.ears.on(*ids) as heard:
+            for number, one in zip(ids, (order, *order.legs), strict=True):
+                self._tracker.sent(number, one.client_order_id)
+            for number, request in brackets.group_requests(order, ids, self._account.account_id):
+                session.send(session.client.placeOrder, number, contract, request)
+            known = await self._first_answer(session, heard, order, order_id)
         return known.report(parsing.EXEC_TYPE[known.status[0]])
+
+    async def _first_answer(self, session: Session, heard: asyncio.Queue, order: NewOrder, order_id: int) -> KnownOrder:
+        """Wait for TWS's word about an order; one of whose legs it refuses is not wanted without that leg."""
+        own = partial(self._tracker.own, order_id)
+        try:
+            return await dialogue.first_answer(heard, own, self._patience)
+        except OrderRefused as refusal:
+            if not order.legs:
+                raise
+            session.say(session.client.cancelOrder, order_id)
+            return await dialogue.given_up(heard, own, refusal, self._patience)
 
     async def _cancel(self, session: Session, request: CancelOrder) -> None:
         known = await self._order(session, request.broker_order_id)

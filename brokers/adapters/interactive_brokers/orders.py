@@ -47,7 +47,7 @@ def order_objection(order: NewOrder, capabilities: Capabilities) -> str:
     return capabilities.objection(order) or next((what for wrong, what in found if wrong), "")
 
 
-def order_request(order: NewOrder, account_id: str) -> Any:
+def order_request(order: NewOrder, account_id: str, *, transmit: bool = True) -> Any:
     """Write an order as IB has it. `orderRef` carries the desk's id: a label that IB keeps, but does not check."""
     at_the_close = order.time_in_force == TimeInForce.CLS
     ib_type = parsing.AT_THE_CLOSE[order.ord_type] if at_the_close else IB_TYPE[order.ord_type]
@@ -59,6 +59,7 @@ def order_request(order: NewOrder, account_id: str) -> Any:
         account=account_id,
         orderRef=order.client_order_id,
         outsideRth=order.extended_hours,
+        transmit=transmit,
         **_prices(price=order.price, aux=order.stop_px or order.trail_price, percent=order.trail_percent),
     )
 
