@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -162,19 +162,28 @@ class Adapter(BrokerAdapter):
                 self._tracker.sent(number, one.client_order_id)
             for number, request in brackets.group_requests(order, ids, self._account.account_id):
                 session.send(session.client.placeOrder, number, contract, request)
-            known = await self._first_answer(session, heard, order, order_id)
-        return known.report(parsing.EXEC_TYPE[known.status[0]])
+            known = await self._first_answer(session, heard, order, ids)
+        return known.report(parsing.EXEC_TYPE[known.status[0]], legs=self._legs(order, ids))
 
-    async def _first_answer(self, session: Session, heard: asyncio.Queue, order: NewOrder, order_id: int) -> KnownOrder:
-        """Wait for TWS's word about an order; one of whose legs it refuses is not wanted without that leg."""
-        own = partial(self._tracker.own, order_id)
+    async def _first_answer(
+        self, session: Session, heard: asyncio.Queue, order: NewOrder, ids: Sequence[int]
+    ) -> KnownOrder:
+        """Wait for TWS's word about an order and its legs; one of whose legs it refuses is not wanted without that."""
+        own, *legs = [partial(self._tracker.own, one) for one in ids]
         try:
-            return await dialogue.first_answer(heard, own, self._patience)
+            known = await dialogue.first_answer(heard, own, self._patience)
+            await dialogue.legs_named(heard, legs)
         except OrderRefused as refusal:
             if not order.legs:
                 raise
-            session.say(session.client.cancelOrder, order_id)
+            session.say(session.client.cancelOrder, ids[0])
             return await dialogue.given_up(heard, own, refusal, self._patience)
+        return known
+
+    def _legs(self, order: NewOrder, ids: Sequence[int]) -> tuple[ExecutionReport, ...]:
+        """What was heard of an order's legs; the others are told as they come, under the desk's own ids."""
+        known = zip(order.legs, map(self._tracker.own, ids[1:]), strict=True)
+        return tuple(one.report(leg_role=leg.role, order_class=order.order_class) for leg, one in known if one)
 
     async def _cancel(self, session: Session, request: CancelOrder) -> None:
         known = await self._order(session, request.broker_order_id)

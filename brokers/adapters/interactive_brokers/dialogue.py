@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from brokers.messages import OrderRefused, OutcomeUnknown
@@ -64,6 +64,21 @@ async def first_answer(heard: asyncio.Queue, own: Callable[[], KnownOrder | None
     if known := own():
         return known
     raise _silence("the order", said)
+
+
+async def legs_named(heard: asyncio.Queue, legs: Sequence[Callable[[], KnownOrder | None]]) -> None:
+    """Wait a moment for TWS to name every leg of an order that it has answered.
+
+    Raises:
+        OrderRefused, TryLater: TWS or IB refused one.
+    """
+    if all(own() for own in legs):
+        return
+    async for message in Patience(GRACE).messages(heard):
+        if isinstance(message, Notice) and (message.code in codes.REFUSALS or message.code == codes.RATE_EXCEEDED):
+            raise codes.refusal(message.code, message.text, raw=message.fields)
+        if all(own() for own in legs):
+            return
 
 
 async def given_up(
