@@ -32,9 +32,8 @@ from brokers.messages import (
 )
 from tradingdesk.fix import AssetClass, OrderClass, OrdType, TimeInForce
 
-AUCTIONS = frozenset({TimeInForce.OPG, TimeInForce.CLS})
-AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
-FOR_AUCTIONS = frozenset({OrdType.MARKET, OrdType.LIMIT})
+UNABLE_TO_WAIT = frozenset({TimeInForce.OPG, TimeInForce.CLS, TimeInForce.IOC, TimeInForce.FOK})
+WITHOUT_STOPS = frozenset({OrdType.MARKET, OrdType.LIMIT})
 WITH_LEGS = frozenset({OrdType.MARKET, OrdType.LIMIT})
 IN_EXTENDED_HOURS = frozenset({TimeInForce.DAY, TimeInForce.GTC})
 
@@ -74,7 +73,6 @@ class Capabilities:
     fractional_time_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY})
     fractional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})
     notional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})
-    at_once_ord_types: frozenset[OrdType] = frozenset(OrdType)
 
     def objections(self, order: OrderTerms) -> Iterable[tuple[str, str]]:
         """Give the fields that keep this order from being put to the broker, each with what was found. Pure."""
@@ -100,10 +98,8 @@ class Capabilities:
         return "; ".join(f"{name}={found}" for name, found in self.objections(order))
 
     def _session_objections(self, order: OrderTerms) -> Iterable[tuple[str, str]]:
-        """What a time in force does not go with: stops at an auction, or anything but limits outside the session."""
-        fitting = FOR_AUCTIONS if order.time_in_force in AUCTIONS else self.at_once_ord_types
-        with_limits = (AUCTIONS | AT_ONCE) & self.time_in_force
-        if order.time_in_force in with_limits and order.ord_type not in fitting:
+        """What no broker of ours takes: stops that cannot wait, and anything but resting limits outside the session."""
+        if order.time_in_force in UNABLE_TO_WAIT & self.time_in_force and order.ord_type not in WITHOUT_STOPS:
             yield "ord_type", f"{order.ord_type} for {order.time_in_force}"
         if not order.extended_hours or not self.extended_hours:
             return

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import Q
 from unfold.decorators import display
 
-from brokers.models import AccountHealth, AccountLease, BrokerAccount, Instrument, Listing, Quote
+from brokers.models import AccountHealth, AccountLease, AccountSnapshot, BrokerAccount, Instrument, Listing, Quote
 from tradingdesk.backoffice import shown
 from tradingdesk.backoffice.admins import ReadOnlyAdmin
 
@@ -173,3 +173,20 @@ class QuoteAdmin(ReadOnlyAdmin):
     @admin.display(description="broker")
     def broker(self, quote: Quote) -> str:
         return quote.listing.account_id
+
+
+@admin.register(AccountSnapshot)
+class AccountSnapshotAdmin(ReadOnlyAdmin):
+    """What accounts were worth, moment by moment."""
+
+    list_display = (
+        shown.column("taken_at", "taken (UTC)", show=shown.stamp),
+        "account",
+        shown.column("equity", show=shown.money),
+        shown.column("cash", show=shown.money),
+        shown.column("daily_pnl", "day's profit", show=shown.money),
+    )
+    list_display_links = ("account",)
+    list_filter = ("account",)
+    list_select_related = ("account",)
+    sortable_by = ()

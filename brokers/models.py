@@ -48,6 +48,12 @@ class BrokerAccount(models.Model):
     )
     executions_cursor = models.CharField(max_length=128, blank=True, default="", editable=False)
     instruments_synced_at = models.DateTimeField(null=True, blank=True, editable=False)
+    history_through = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="trades up to here came from a legacy database; the broker's telling of them is left alone",
+    )
 
     class Meta:
         db_table = "broker_accounts"
@@ -55,6 +61,10 @@ class BrokerAccount(models.Model):
 
     def __str__(self) -> str:
         return self.broker_name
+
+    def has_history_of(self, when: datetime) -> bool:
+        """Whether a trade of this time came with a legacy database."""
+        return self.history_through is not None and when <= self.history_through
 
 
 class AccountHealth(models.Model):
@@ -136,6 +146,41 @@ class AccountLease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id}: {self.holder or 'nobody'}"
+
+
+class AccountSnapshot(models.Model):
+    """What an account was worth at a moment; those of a legacy database's `system_metrics` have its id.
+
+    `metrics` are other figures of that moment, by their names at the source.
+    """
+
+    account = models.ForeignKey(
+        BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", db_index=False, related_name="snapshots"
+    )
+    taken_at = models.DateTimeField()
+    equity = MoneyField(null=True, blank=True)
+    cash = MoneyField(null=True, blank=True)
+    daily_pnl = MoneyField(null=True, blank=True)
+    metrics = models.JSONField(default=dict, blank=True)
+    legacy_id = models.BigIntegerField(null=True, blank=True, editable=False)
+
+    class Meta:
+        db_table = "account_snapshots"
+        ordering = ["-taken_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "legacy_id"],
+                condition=models.Q(legacy_id__isnull=False),
+                name="account_snapshot_legacy_id_once",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["account", "taken_at"], name="account_snapshot_taken"),
+            models.Index(fields=["taken_at", "id"], name="account_snapshot_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.taken_at:%Y-%m-%d %H:%M:%S}"
 
 
 class Instrument(models.Model):

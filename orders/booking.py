@@ -6,7 +6,8 @@ from decimal import Decimal
 from orders.ledger import Ledger
 from orders.lifecycle import chronological, live_trades
 from orders.models import Execution, Order, Position, TradeLog
-from orders.round_trips import RoundTrip, book, fold
+from orders.openings import opening_among
+from orders.round_trips import LEGACY_EXEC_ID, RoundTrip, book, fold
 from tradingdesk.fix import ExecType
 from tradingdesk.statements import store
 
@@ -33,15 +34,18 @@ def _in_turn(execution: Execution, trades: Iterable[Execution], last: Position |
 
 
 def _fold_anew(execution: Execution, ledger: Ledger) -> Decimal:
-    """Fold every execution of the account and instrument, and bring the stored rows in line."""
+    """Fold every execution of the account and instrument, and bring the stored rows in line.
+
+    What a legacy database told of begins it, and is not folded again.
+    """
     ledger.write()
     history = Execution.objects.filter(account_id=execution.account_id, instrument_id=execution.instrument_id)
-    trips = fold(live_trades(history.defer("raw", "text")))
-    rows = list(
-        Position.objects.filter(account_id=execution.account_id, instrument_id=execution.instrument_id)
-        .select_related("trade_log")
-        .order_by("opened_at", "id")
+    positions = Position.objects.filter(
+        account_id=execution.account_id, instrument_id=execution.instrument_id, historic=False
     )
+    rows = list(positions.select_related("trade_log").order_by("opened_at", "id"))
+    live = live_trades(history.exclude(exec_id__startswith=LEGACY_EXEC_ID).defer("raw", "text"))
+    trips = fold(live, opening_among(rows))
     for surplus in rows[len(trips) :]:
         surplus.delete()
     return _store(trips, rows[: len(trips)], execution, None, ledger)

@@ -20,7 +20,9 @@ from tradingdesk.statements import Param, Select, insert, together, update
 TOLD_AGAIN = "trade_again"
 
 _last_position = Select(
-    Position.objects.filter(account=Param("account"), instrument=Param("instrument", Instrument._meta.pk))
+    Position.objects.filter(
+        account=Param("account"), instrument=Param("instrument", Instrument._meta.pk), historic=False
+    )
     .select_related("trade_log")
     .order_by("-opened_at", "-id")[:1]
 )

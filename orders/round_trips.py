@@ -13,6 +13,8 @@ from orders.lifecycle import Fill, Trade
 from tradingdesk.fields import MONEY_PLACES, fit
 from tradingdesk.fix import Side
 
+LEGACY_EXEC_ID = "legacy-"  # how executions that came from a legacy database begin: positions came with them
+
 
 @dataclass(frozen=True, slots=True)
 class RoundTrip:
@@ -53,9 +55,9 @@ def book(open_trip: RoundTrip | None, fill: Fill | Trade) -> list[RoundTrip]:
     return [closed, _enter(_opened(fill, 1 if signed > 0 else -1), fill, rest, Decimal(0))]
 
 
-def fold(fills: Iterable[Trade]) -> list[RoundTrip]:
-    """Fold trades, oldest first, into round trips; the last may be open."""
-    trips: list[RoundTrip] = []
+def fold(fills: Iterable[Trade], opening: RoundTrip | None = None) -> list[RoundTrip]:
+    """Fold trades, oldest first, into round trips, going on from `opening`; the last may be open."""
+    trips = [opening] if opening else []
     for fill in fills:
         current = trips.pop() if trips and trips[-1].closed_at is None else None
         trips.extend(book(current, fill))

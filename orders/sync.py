@@ -19,7 +19,7 @@ from brokers.gateway import Gateway, gateway_for
 from brokers.messages import BrokerError, ExecutionReport, TryLater, late_commission
 from brokers.models import BrokerAccount, Instrument, Listing, Quote
 from brokers.registry import adapter_class
-from orders import wakeups
+from orders import lifecycle, wakeups
 from orders.executions import apply_report
 from orders.external import CannotAdopt, adopt_external, close_replaced
 from orders.legs import close_legs, unnamed_legs
@@ -314,6 +314,8 @@ def apply_any(account: BrokerAccount, gateway: Gateway, report: ExecutionReport)
 
     True when it was a new execution.
     """
+    if lifecycle.fact_is_trade(report) and account.has_history_of(report.transact_time):
+        return False
     try:
         return apply_report(account=account, report=report) is not None
     except Order.DoesNotExist:

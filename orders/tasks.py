@@ -16,7 +16,8 @@ from orders.changes import ticket_of
 from orders.intake import decide_and_store, known_market, with_prices
 from orders.models import Order, OrderRequest
 from orders.reconcile import run as reconcile
-from orders.streaming import keep_streams, stop_streams
+from orders.serving import Service
+from orders.streaming import stop_streams
 from tradingdesk.fix import RequestState
 
 log = logging.getLogger(__name__)
@@ -106,24 +107,21 @@ def _not_about_to_be_sent(requests: Iterable[OrderRequest], now: datetime) -> li
     return [one for one in requests if one.broker_name not in busy or one.pk not in in_line]
 
 
-def take_over(broker_names: list[str]) -> None:
-    """Ask about everything that an earlier worker of these accounts left unanswered."""
-    for request in (
-        OrderRequest.objects.unanswered().filter(broker_name__in=broker_names).order_by("id")[:SWEEP_AT_MOST]
-    ):
-        wakeups.send_soon(request)
+_services: list[Service] = []
 
 
 @worker_ready.connect
-def take_over_at_start(sender, **kwargs) -> None:
-    """A broker's worker begins with what the one before it left behind, and with its accounts' streams."""
-    queues = [queue.name for queue in sender.task_consumer.queues]
-    broker_names = [name.removeprefix("broker.") for name in queues if name.startswith("broker.")]
-    take_over(broker_names)
-    keep_streams(broker_names)
+def serve_accounts(sender, **kwargs) -> None:
+    """A brokers' worker begins with what the one before it left behind, and with its accounts' streams."""
+    service = Service(sender)
+    if service.is_needed:
+        _services.append(service)
+        service.start()
 
 
 @worker_shutdown.connect
 def let_go_at_the_end(sender, **kwargs) -> None:
     """Once the last task is done, close the streams and give the accounts back."""
+    while _services:
+        _services.pop().stop()
     stop_streams()

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 DESK_QUEUE = "desk"
+# Holds no messages: a worker that listens to it serves every account, also those that are added later.
+BROKERS_QUEUE = "brokers"
 
 
 def broker_queue(broker_name: str) -> str:

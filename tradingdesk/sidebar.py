@@ -47,6 +47,7 @@ NAVIGATION = [
             _list("Positions", "donut_small", "orders", "position"),
             _list("Executions", "swap_horiz", "orders", "execution"),
             _list("Trade logs", "history", "orders", "tradelog"),
+            _list("Signals", "sensors", "orders", "signal"),
         ],
     },
     {
@@ -61,6 +62,7 @@ NAVIGATION = [
             _list("Instruments", "category", "brokers", "instrument"),
             _list("Listings", "storefront", "brokers", "listing"),
             _list("Quotes", "sell", "brokers", "quote"),
+            _list("Snapshots", "timeline", "brokers", "accountsnapshot"),
         ],
     },
     {
@@ -79,6 +81,7 @@ NAVIGATION = [
             _list("Trail", "manage_search", "tradingdesk", "auditevent"),
             _list("Risk decisions", "gavel", "orders", "riskdecision"),
             _list("Routing decisions", "alt_route", "orders", "routingdecision"),
+            _list("Signal decisions", "filter_alt", "orders", "signaldecision"),
             _list("Requests", "outbox", "orders", "orderrequest"),
             _list("Broker messages", "forum", "orders", "brokermessage"),
             _list("Configuration", "tune", "tradingdesk", "configurationrecord"),
@@ -92,6 +95,8 @@ NAVIGATION = [
             _list("Groups", "group", "auth", "group"),
             _list("API tokens", "key", "authtoken", "tokenproxy"),
             _list("Schedules", "schedule", "django_celery_beat", "periodictask"),
+            _list("Migrations", "move_down", "orders", "migrationrun"),
+            _list("Quarantine", "report", "orders", "quarantinedrow"),
             _list("Desk state", "settings_backup_restore", "orders", "deskstate"),
         ],
     },

@@ -3,6 +3,7 @@
 from orders.admin.blotter import OrderAdmin
 from orders.admin.decisions import RiskDecisionAdmin, RoutingDecisionAdmin
 from orders.admin.executions import BrokerMessageAdmin, ExecutionAdmin
+from orders.admin.legacy import MigrationRunAdmin, QuarantinedRowAdmin, SignalAdmin, SignalDecisionAdmin
 from orders.admin.positions import PositionAdmin, TradeLogAdmin
 from orders.admin.reconciliation import ReconciliationBreakAdmin, ReconciliationMemoryAdmin, ReconciliationRunAdmin
 from orders.admin.requests import DeskStateAdmin, OrderRequestAdmin
@@ -11,13 +12,17 @@ __all__ = [
     "BrokerMessageAdmin",
     "DeskStateAdmin",
     "ExecutionAdmin",
+    "MigrationRunAdmin",
     "OrderAdmin",
     "OrderRequestAdmin",
     "PositionAdmin",
+    "QuarantinedRowAdmin",
     "ReconciliationBreakAdmin",
     "ReconciliationMemoryAdmin",
     "ReconciliationRunAdmin",
     "RiskDecisionAdmin",
     "RoutingDecisionAdmin",
+    "SignalAdmin",
+    "SignalDecisionAdmin",
     "TradeLogAdmin",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from orders.models import BrokerMessage, Execution, Order, OrderRequest, Position
+from orders.models import BrokerMessage, Execution, Order, OrderRequest, Position, SignalDecision
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.backoffice import shown
 
@@ -54,6 +54,7 @@ class Life:
     events: Section
     legs: list[Order] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
+    origin: list[SignalDecision] = field(default_factory=list)
     timeline: list[Moment] = field(default_factory=list)
 
 
@@ -70,6 +71,8 @@ def life_of(order: Order, *, may_see_trail: bool) -> Life:
     )
     if order.is_linked and order.parent_id is None:
         life.legs = list(order.legs.order_by("pk"))
+    if order.signal_id is not None:
+        life.origin = list(order.signal.decisions.order_by("decided_at", "id")[:SHOWN_AT_MOST])
     life.positions = _positions(order, life.executions.rows)
     life.timeline = sorted(_moments(order, life), key=lambda moment: moment.at)
     return life

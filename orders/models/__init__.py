@@ -3,22 +3,28 @@
 from orders.models.decision import RiskDecision, RoutingDecision
 from orders.models.desk_state import DeskState
 from orders.models.execution import BrokerMessage, Execution
+from orders.models.migration import MigrationRun, QuarantinedRow
 from orders.models.order import Order
 from orders.models.position import Position, TradeLog
 from orders.models.reconciliation import ReconciliationBreak, ReconciliationMemory, ReconciliationRun
 from orders.models.request import OrderRequest
+from orders.models.signal import Signal, SignalDecision
 
 __all__ = [
     "BrokerMessage",
     "DeskState",
     "Execution",
+    "MigrationRun",
     "Order",
     "OrderRequest",
     "Position",
+    "QuarantinedRow",
     "ReconciliationBreak",
     "ReconciliationMemory",
     "ReconciliationRun",
     "RiskDecision",
     "RoutingDecision",
+    "Signal",
+    "SignalDecision",
     "TradeLog",
 ]

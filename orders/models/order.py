@@ -6,6 +6,8 @@ from django.utils import timezone
 
 from brokers.models import BrokerAccount, Instrument
 from orders import lifecycle
+from orders.models.legacy import LEGACY, LEGACY_ID, legacy_id_once
+from orders.models.signal import Signal
 from orders.querysets import OrderQuerySet
 from tradingdesk.fields import MoneyField, PriceField, QuantityField
 from tradingdesk.fix import ClosedAs, LegRole, OrderClass, OrdStatus, OrdType, Side, TimeInForce, WorkingAs
@@ -30,6 +32,7 @@ class Order(models.Model):
         MANAGER = "manager"
         EXTERNAL = "external"
         ADJUSTMENT = "adjustment"
+        LEGACY = "legacy"
 
     client_order_id = models.CharField(max_length=48, unique=True)
     account = models.ForeignKey(
@@ -92,6 +95,12 @@ class Order(models.Model):
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
 
+    signal = models.ForeignKey(
+        Signal, on_delete=models.PROTECT, null=True, blank=True, db_index=False, related_name="orders"
+    )
+    legacy_id = models.BigIntegerField(null=True, blank=True, editable=False, help_text=LEGACY_ID)
+    legacy = models.JSONField(null=True, blank=True, editable=False, help_text=LEGACY)
+
     objects = OrderQuerySet.as_manager()
 
     class Meta:
@@ -107,6 +116,7 @@ class Order(models.Model):
             models.CheckConstraint(
                 condition=models.Q(order_qty__gt=0) | models.Q(notional__gt=0), name="order_has_a_positive_size"
             ),
+            legacy_id_once("order_legacy_id_once"),
         ]
         indexes = [
             models.Index(fields=["account", "symbol"], name="order_account_symbol"),
@@ -123,6 +133,7 @@ class Order(models.Model):
                 name="order_working",
                 condition=models.Q(closed_at=None, account__isnull=False),
             ),
+            models.Index(fields=["signal"], name="order_signal", condition=models.Q(signal__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@ from decimal import Decimal
 from django.db import models
 
 from brokers.models import BrokerAccount, Instrument
+from orders.models.legacy import LEGACY, LEGACY_ID, legacy_id_once
 from orders.models.order import Order
 from tradingdesk.fields import MoneyField, PriceField, QuantityField
 
@@ -27,6 +28,11 @@ class Position(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     last_trade_at = models.DateTimeField()
     last_exec_id = models.CharField(max_length=128, blank=True, default="")
+    historic = models.BooleanField(
+        default=False, editable=False, help_text="closed in a legacy database: executions do not change it"
+    )
+    legacy_id = models.BigIntegerField(null=True, blank=True, editable=False, help_text=LEGACY_ID)
+    legacy = models.JSONField(null=True, blank=True, editable=False, help_text=LEGACY)
 
     class Meta:
         db_table = "positions"
@@ -34,11 +40,17 @@ class Position(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["account", "instrument"], condition=models.Q(closed_at=None), name="position_open_once"
-            )
+            ),
+            legacy_id_once("position_legacy_id_once"),
         ]
         indexes = [
             models.Index(fields=["account", "symbol"], name="position_account_symbol"),
             models.Index(fields=["opened_at", "id"], name="position_opened"),
+            models.Index(
+                fields=["account", "instrument", "opened_at"],
+                name="position_booked",
+                condition=models.Q(historic=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -56,13 +68,16 @@ class Position(models.Model):
 
 
 class TradeLog(models.Model):
-    """One round trip: opened by the first fill, closed when the position is flat again."""
+    """One round trip: opened by the first fill, closed when the position is flat again.
+
+    `position` is null only for a trade log that came from a legacy database without one.
+    """
 
     class Direction(models.TextChoices):
         LONG = "long"
         SHORT = "short"
 
-    position = models.OneToOneField(Position, on_delete=models.CASCADE, related_name="trade_log")
+    position = models.OneToOneField(Position, on_delete=models.CASCADE, null=True, blank=True, related_name="trade_log")
     account = models.ForeignKey(
         BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", related_name="trade_logs"
     )
@@ -81,10 +96,13 @@ class TradeLog(models.Model):
     net_pnl = MoneyField(default=Decimal(0))
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
+    legacy_id = models.BigIntegerField(null=True, blank=True, editable=False, help_text=LEGACY_ID)
+    legacy = models.JSONField(null=True, blank=True, editable=False, help_text=LEGACY)
 
     class Meta:
         db_table = "trade_logs"
         ordering = ["-opened_at", "-id"]
+        constraints = [legacy_id_once("trade_log_legacy_id_once")]
         indexes = [
             models.Index(fields=["account", "symbol"], name="trade_log_account_symbol"),
             models.Index(fields=["opened_at", "id"], name="trade_log_opened"),

@@ -7,18 +7,22 @@ from django.contrib.auth.models import Group, User
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 from rest_framework.authtoken.models import Token, TokenProxy
 
-from brokers.models import AccountHealth, AccountLease, BrokerAccount
+from brokers.models import AccountHealth, AccountLease, AccountSnapshot, BrokerAccount
 from orders.intake import submit_order
 from orders.models import (
     BrokerMessage,
     DeskState,
     Execution,
+    MigrationRun,
     Order,
+    QuarantinedRow,
     ReconciliationBreak,
     ReconciliationMemory,
     ReconciliationRun,
     RiskDecision,
     RoutingDecision,
+    Signal,
+    SignalDecision,
 )
 from orders.ticket import parse_ticket
 from risk.halts import halt, resume
@@ -109,6 +113,7 @@ def one_of_each(text: str = "") -> dict:
     AccountLease.objects.create(account=account, holder=text or "worker")
     BrokerAccount.objects.filter(pk=account.pk).update(account_id=text[:64])
     _reconciliation(order, text)
+    _from_a_legacy_database(order, text)
     halted = halt(scope="symbol", scope_key="AIG", reason=text or "news", actor="someone")
     resume(halt=halted, reason=text or "over", actor="someone")
     halt(scope="symbol", scope_key="AIG", reason=text or "news again", actor="someone")
@@ -126,6 +131,19 @@ def _reconciliation(order: Order, text: str) -> None:
     ReconciliationBreak.objects.create(kind="position", key=text or "IBM", detail={"offset": text}, **facts)
     ReconciliationRun.objects.create(account=order.account, started_at=OPENING, complete=False, unread=[text])
     ReconciliationMemory.objects.create(account=order.account, suspected={text: [text, text]})
+
+
+def _from_a_legacy_database(order: Order, text: str) -> None:
+    at = {"account": order.account, "symbol": "IBM"}
+    signal = Signal.objects.create(**at, direction="buy", generated_at=OPENING, status=text[:20], legacy={"x": text})
+    SignalDecision.objects.create(**at, signal=signal, decided_at=OPENING, passed=False, rejection_reason=text)
+    Order.objects.filter(pk=order.pk).update(signal=signal, legacy_id=7, legacy={"x": text})
+    run = MigrationRun.objects.create(
+        broker_name=order.account_id, source=text, fingerprint="f", started_at=OPENING, actor=text, report={"x": text}
+    )
+    row = {"broker_name": order.account_id, "source_table": "orders", "source_id": "1", "row": {"x": text}}
+    QuarantinedRow.objects.create(run=run, reason=text[:64] or "NOT_FINITE", detail=text, **row)
+    AccountSnapshot.objects.create(account=order.account, taken_at=OPENING, metrics={"x": text})
 
 
 def _system_rows(text: str) -> None:

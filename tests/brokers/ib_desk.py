@@ -56,7 +56,13 @@ def desk(*, start: bool = True, settings: dict | None = None, **options: Any) ->
 @contextmanager
 def connected(server: ScriptedTws, *, start: bool = True, **settings: Any) -> Iterator[Desk]:
     """Connect an adapter to this TWS."""
-    values = {"client_id": 1, "account_id": ACCOUNT, "paper_trading": True, "request_timeout": 2.0}
+    values = {
+        "client_id": 1,
+        "account_id": ACCOUNT,
+        "paper_trading": True,
+        "request_timeout": 2.0,
+        "answer_timeout": 1.0,
+    }
     adapter, heard = Adapter(values | {"port": server.port, "commission_wait": 0.3} | settings), Recorder()
     try:
         if start:

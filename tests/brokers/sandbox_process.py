@@ -28,7 +28,7 @@ from tests.brokers.sandbox_client import SandboxAdmin
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PROFILE = ROOT / "config" / "sandbox.yaml"
 START_S = 60.0
-STOP_S = 15.0
+STOP_S = 60.0
 
 
 @dataclass

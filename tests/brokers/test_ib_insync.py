@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+END_S = 500
 PINS = ROOT / "requirements" / "ib_insync.txt"
 
 
@@ -27,17 +28,39 @@ def libraries(request) -> Path:
 
 @pytest.mark.slow
 def test_adapter_lives_through_an_order_with_ib_insync(libraries):
-    """ib_async is hidden: its place in the path is behind a module that is not there."""
-    hide = "import sys; sys.modules['ib_async'] = None; "
-    run = "import runpy; runpy.run_module('tests.brokers.ib_insync_script', run_name='__main__')"
-    path = os.pathsep.join([str(libraries), str(ROOT), sysconfig.get_path("purelib")])
-    result = subprocess.run(
-        [sys.executable, "-c", hide + run],
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    result = run_with(
+        "import runpy; runpy.run_module('tests.brokers.ib_insync_script', run_name='__main__')", libraries
+    )
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["library"] == "ib_insync"
     assert found["told"] == ["new", "trade", "canceled"]
     assert found["trade"] == ["4", "13.2", "0.35"]
     assert (found["price"], found["missing"]) == ("14.5", None)
+
+
+@pytest.mark.slow
+def test_adapter_conforms_with_ib_insync(libraries, tmp_path):
+    options = [
+        "tests/conformance",
+        "-q",
+        "-k",
+        "interactive_brokers",
+        "-p",
+        "no:cacheprovider",
+        f"--basetemp={tmp_path}",
+    ]
+    named = "from brokers.adapters.interactive_brokers import library; assert library.NAME == 'ib_insync'; "
+    result = run_with(f"{named}import pytest; sys.exit(pytest.main({options}))", libraries)
+    assert result.returncode == 0, result.stdout
+    assert " passed" in result.stdout
+
+
+def run_with(script: str, libraries: Path) -> subprocess.CompletedProcess:
+    """Run this with ib_insync; ib_async is hidden: its place in the path is behind a module that is not there."""
+    hide = "import sys; sys.modules['ib_async'] = None; "
+    path = os.pathsep.join([str(libraries), str(ROOT), sysconfig.get_path("purelib")])
+    return subprocess.run(
+        [sys.executable, "-c", hide + script],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=END_S, check=False,
+    )  # fmt: skip

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import pytest
 
-from brokers.adapters.interactive_brokers import adapter as adapter_module
 from brokers.adapters.interactive_brokers import dialogue, tracker
 from brokers.messages import NotSupported, OrderRefused, OutcomeUnknown, TryLater
 from tradingdesk.fix import ExecType, OrdStatus, TimeInForce
@@ -19,7 +18,6 @@ OURS = str(PERM_ID + 7)
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(adapter_module, "ANSWER", 1.0)
     monkeypatch.setattr(dialogue, "GRACE", 0.2)
     monkeypatch.setattr(tracker, "INACTIVE_GRACE", 0.2)
 

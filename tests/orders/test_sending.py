@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from brokers.messages import ExecutionReport, NotSupported, OrderRefused, OutcomeUnknown, TryLater
-from orders import sending, sync, tasks, wakeups
+from orders import sending, serving, sync, tasks, wakeups
 from orders.changes import parse_changes, request_cancel, request_replace
 from orders.models import Order, OrderRequest
 from risk.halts import halt, halts_in_force, resume
@@ -579,7 +579,7 @@ def test_worker_that_starts_takes_over_what_its_brokers_have_unanswered(
     left_by_a_dead_worker(order)
 
     with django_capture_on_commit_callbacks(execute=True):
-        tasks.take_over(["alpaca"])
-        tasks.take_over(["other"])
+        serving.take_over(["alpaca"])
+        serving.take_over(["other"])
 
     assert wakings.of(wakeups.SEND_REQUEST) == [(request_of(order).pk, "broker.alpaca")]

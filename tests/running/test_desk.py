@@ -5,6 +5,8 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -132,3 +134,39 @@ def test_wrong_configuration_ends_the_start_with_its_line(desk_env, tmp_path):
     assert done.returncode == 2
     assert f"{config}:" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(params=["embedded", pytest.param("processes", marks=pytest.mark.server)])
+def any_env(request) -> Callable[..., dict[str, str]]:
+    """The environment of a desk of threads, or of processes on PostgreSQL and Redis."""
+    if request.param == "embedded":
+        return request.getfixturevalue("migrated_env")
+    servers = [request.getfixturevalue(name) for name in ("own_pg_url", "own_redis_url")]
+    return partial(request.getfixturevalue("desk_env"), *servers)
+
+
+def test_account_that_is_added_while_the_desk_runs_trades_and_streams_within_moments(
+    new_desk, any_env, sandbox, tmp_path
+):
+    whole = (ROOT / "config" / "desk.yaml").read_text()
+    before, margin = whole.index("  alpaca_margin:"), whole.index("# Where the desk keeps its data.")
+    config = tmp_path / "desk.yaml"
+    config.write_text((whole[:before] + whole[margin:]).replace("allocation_percent: 0.7", "allocation_percent: 1"))
+    keys = dict(zip(("ALPACA_MARGIN_API_KEY", "ALPACA_MARGIN_SECRET_KEY"), sandbox.keys("alpaca_margin"), strict=True))
+    env = any_env(SANDBOX_URL=sandbox.url, DESK_CONFIG=str(config), **keys)
+    desk = new_desk(env)
+    desk.start()
+    assert [row["broker_name"] for row in desk.all("/api/v1/brokers/")] == ["alpaca"]
+
+    config.write_text(whole)
+    manage("load_config", str(config), env=env)
+
+    def lists_what_it_trades() -> bool:
+        status, _ = desk.call("POST", "/api/v1/orders/preview/", MARKET_BUY | {"broker_name": "alpaca_margin"})
+        accounts = {row["broker_name"]: row for row in desk.all("/api/v1/brokers/")}
+        return status == 200 and accounts["alpaca_margin"]["status"] == "active"
+
+    eventually(lists_what_it_trades, "the new account's worker reads it")
+    order = place(desk, broker_name="alpaca_margin")
+    assert desk.order_in(order["client_order_id"], "filled")["cum_qty"] == "5"
+    eventually(lambda: sandbox.admin.listens("alpaca_margin"), "the new account's stream is open")

@@ -59,7 +59,7 @@ class Plan:
 
 def configuration_in_force() -> ConfigurationRecord | None:
     """The latest version; None before the first load."""
-    return ConfigurationRecord.objects.order_by("-version").first()
+    return ConfigurationRecord.objects.filter(version__gt=0).order_by("-version").first()
 
 
 def plan(path: PathLike[str] | str) -> Plan:

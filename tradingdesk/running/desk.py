@@ -18,7 +18,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from tradingdesk.config.record import load
-from tradingdesk.queues import DESK_QUEUE, broker_queue
+from tradingdesk.queues import BROKERS_QUEUE, DESK_QUEUE, broker_queue
 from tradingdesk.running.children import Child, stop_all
 from tradingdesk.running.demo import DemoTrader
 from tradingdesk.running.first_user import Credentials, ensure_first_user
@@ -199,8 +199,8 @@ def _account_names(**which) -> list[str]:
 
 
 def _queues() -> list[str]:
-    """The queues of every account, disabled ones too: they may be enabled while the desk runs."""
-    return [broker_queue(name) for name in _account_names()]
+    """The queues of every account, disabled ones too, and of those that are added while the desk runs."""
+    return [BROKERS_QUEUE, *(broker_queue(name) for name in _account_names())]
 
 
 def _url(host: str, port: int) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -26,16 +27,15 @@ from brokers.messages import (
     RequestBudget,
     TryLater,
 )
-from tradingdesk.fix import ExecType, OrdType, TimeInForce
+from tradingdesk.fix import ExecType, OrderClass, OrdType, TimeInForce
 
-from . import codes, dialogue, hours, orders, parsing, reading
+from . import brackets, codes, dialogue, hours, orders, parsing, reading
 from .config import read_settings, settings_errors
 from .connection import Connection
 from .session import Session
 from .tracker import KnownOrder
 
 T = TypeVar("T")
-ANSWER = 8.0
 CLOCK_SYMBOL = "SPY"
 NEW_YORK = "America/New_York"
 VISITORS = 1_000_000  # whoever only looks takes one of as many client ids from here
@@ -52,6 +52,7 @@ class Adapter(BrokerAdapter):
     capabilities = Capabilities(
         ord_types=frozenset(OrdType),
         time_in_force=frozenset(TimeInForce),
+        order_classes=frozenset({OrderClass.SIMPLE, OrderClass.BRACKET, OrderClass.OTO}),
         extended_hours=True,
         streaming=True,
     )
@@ -59,6 +60,7 @@ class Adapter(BrokerAdapter):
     def __init__(self, settings: Mapping[str, Any]):
         super().__init__(settings)
         self._account = read_settings(settings)
+        self._patience = self._account.answer_timeout
         self._connection = Connection(self._account)
         self._con_ids: dict[str, int] = {}
         self._hours: tuple[str, str, datetime] | None = None
@@ -154,12 +156,34 @@ class Adapter(BrokerAdapter):
         await session.ready_for_orders()
         await session.turn(order_id)
         contract = orders.stock(order.symbol, self._con_ids.get(order.symbol, 0))
-        request = orders.order_request(order, self._account.account_id)
-        with self._connection.ears.on(order_id) as heard:
-            self._tracker.sent(order_id, order.client_order_id)
-            session.send(session.client.placeOrder, order_id, contract, request)
-            known = await dialogue.first_answer(heard, lambda: self._tracker.own(order_id), ANSWER)
-        return known.report(parsing.EXEC_TYPE[known.status[0]])
+        ids = [order_id, *(self._connection.ids.for_leg() for _ in order.legs)]
+        with self._connection.ears.on(*ids) as heard:
+            for number, one in zip(ids, (order, *order.legs), strict=True):
+                self._tracker.sent(number, one.client_order_id)
+            for number, request in brackets.group_requests(order, ids, self._account.account_id):
+                session.send(session.client.placeOrder, number, contract, request)
+            known = await self._first_answer(session, heard, order, ids)
+        return known.report(parsing.EXEC_TYPE[known.status[0]], legs=self._legs(order, ids))
+
+    async def _first_answer(
+        self, session: Session, heard: asyncio.Queue, order: NewOrder, ids: Sequence[int]
+    ) -> KnownOrder:
+        """Wait for TWS's word about an order and its legs; one of whose legs it refuses is not wanted without that."""
+        own, *legs = [partial(self._tracker.own, one) for one in ids]
+        try:
+            known = await dialogue.first_answer(heard, own, self._patience)
+            await dialogue.legs_named(heard, legs)
+        except OrderRefused as refusal:
+            if not order.legs:
+                raise
+            session.say(session.client.cancelOrder, ids[0])
+            return await dialogue.given_up(heard, own, refusal, self._patience)
+        return known
+
+    def _legs(self, order: NewOrder, ids: Sequence[int]) -> tuple[ExecutionReport, ...]:
+        """What was heard of an order's legs; the others are told as they come, under the desk's own ids."""
+        known = zip(order.legs, map(self._tracker.own, ids[1:]), strict=True)
+        return tuple(one.report(leg_role=leg.role, order_class=order.order_class) for leg, one in known if one)
 
     async def _cancel(self, session: Session, request: CancelOrder) -> None:
         known = await self._order(session, request.broker_order_id)
@@ -167,7 +191,7 @@ class Adapter(BrokerAdapter):
         await session.ready_for_orders()
         with self._connection.ears.on(known.order_id) as heard:
             session.send(session.client.cancelOrder, known.order_id)
-            await dialogue.cancel_answer(heard, known, ANSWER)
+            await dialogue.cancel_answer(heard, known, self._patience)
 
     async def _replace(self, session: Session, request: ReplaceOrder) -> ExecutionReport:
         await session.open_orders()  # the change is written upon what the order is now
@@ -183,7 +207,7 @@ class Adapter(BrokerAdapter):
         with self._connection.ears.on(known.order_id) as heard:
             self._tracker.expect_change(known, request.client_order_id)
             session.send(session.client.placeOrder, known.order_id, contract, wanted)
-            return await self._changed(request, known, dialogue.replace_answer(heard, known, wanted, ANSWER))
+            return await self._changed(request, known, dialogue.replace_answer(heard, known, wanted, self._patience))
 
     async def _changed(self, request: ReplaceOrder, known: KnownOrder, answer: Awaitable[bool]) -> ExecutionReport:
         try:

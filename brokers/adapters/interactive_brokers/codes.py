@@ -35,6 +35,7 @@ REFUSALS = frozenset(
 NOT_NOW = frozenset({RATE_EXCEEDED, DUPLICATE_ORDER_ID})
 # A cancel that was not taken: the order may have filled, may be cancelled already, or be nobody's.
 CANCEL_REFUSALS = frozenset({135, 136, 161, 10147, 10148})
+NOT_THERE = frozenset({135, 10147})
 # The order may be as it was or not; reading it again tells.
 DOUBTS = CANCEL_REFUSALS | {104, 105, 110, 321, 329, 10349}
 # No quote will come, and why (no permission, a competing session, no such thing, pacing).

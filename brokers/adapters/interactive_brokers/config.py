@@ -8,7 +8,13 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 PAPER_PORTS, LIVE_PORTS = (4002, 7497), (4001, 7496)
-SECONDS = {"connect_timeout": 5.0, "request_timeout": 7.0, "commission_wait": 2.0, "heartbeat": 20.0}
+SECONDS = {
+    "connect_timeout": 5.0,
+    "request_timeout": 7.0,
+    "answer_timeout": 8.0,
+    "commission_wait": 2.0,
+    "heartbeat": 20.0,
+}
 MARKET_DATA = {"live": 1, "frozen": 2, "delayed": 3, "delayed_frozen": 4}
 KNOWN = (
     "host",
@@ -27,6 +33,7 @@ KNOWN = (
 class IBSettings:
     """Where TWS or IB Gateway listens, which account is meant, and how long to wait, in seconds.
 
+    `request_timeout` is for questions, `answer_timeout` for TWS's first word about an order, a cancel or a change.
     `timezone` is that of TWS, for the times that older versions send without one.
     """
 
@@ -40,6 +47,7 @@ class IBSettings:
     market_data: str = "live"
     connect_timeout: float = SECONDS["connect_timeout"]
     request_timeout: float = SECONDS["request_timeout"]
+    answer_timeout: float = SECONDS["answer_timeout"]
     commission_wait: float = SECONDS["commission_wait"]
     heartbeat: float = SECONDS["heartbeat"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from brokers.messages import OrderRefused, OutcomeUnknown
@@ -15,6 +15,7 @@ from .wire import Lost, Notice, OpenOrder
 # What an order was told as is confirmed, or explained, by a message that follows at once.
 GRACE = 1.0
 ENDS = frozenset({"PendingCancel", "Cancelled", "ApiCancelled"})
+ENDED = frozenset({"Cancelled", "ApiCancelled", "Inactive"})
 UNSURE = frozenset({"", "Inactive"})
 
 
@@ -63,6 +64,42 @@ async def first_answer(heard: asyncio.Queue, own: Callable[[], KnownOrder | None
     if known := own():
         return known
     raise _silence("the order", said)
+
+
+async def legs_named(heard: asyncio.Queue, legs: Sequence[Callable[[], KnownOrder | None]]) -> None:
+    """Wait a moment for TWS to name every leg of an order that it has answered.
+
+    Raises:
+        OrderRefused, TryLater: TWS or IB refused one.
+    """
+    if all(own() for own in legs):
+        return
+    async for message in Patience(GRACE).messages(heard):
+        if isinstance(message, Notice) and (message.code in codes.REFUSALS or message.code == codes.RATE_EXCEEDED):
+            raise codes.refusal(message.code, message.text, raw=message.fields)
+        if all(own() for own in legs):
+            return
+
+
+async def given_up(
+    heard: asyncio.Queue, own: Callable[[], KnownOrder | None], refusal: OrderRefused, seconds: float
+) -> KnownOrder:
+    """Wait for the end of an order that was cancelled because one of its legs was refused.
+
+    Gives the order when it has traded all the same.
+
+    Raises:
+        OrderRefused, TryLater: nothing is left of it; what was said of the leg.
+        OutcomeUnknown: its end was not heard of.
+    """
+    async for message in Patience(seconds).messages(heard):
+        known = own()
+        if known is not None and known.filled:
+            return known
+        gone = isinstance(message, Notice) and message.code in codes.NOT_THERE and known is None
+        if gone or (known is not None and known.word in ENDED):
+            raise refusal
+    raise OutcomeUnknown(f"a leg was refused ({refusal.text}), and TWS has not said that the order is cancelled")
 
 
 async def cancel_answer(heard: asyncio.Queue, known: KnownOrder, seconds: float) -> None:

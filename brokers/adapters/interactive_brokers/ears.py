@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Ears:
-    """Who listens for what TWS says about one order id: several may, each hears all."""
+    """Who listens for what TWS says about order ids: several may about one, each hears all."""
 
     def __init__(self) -> None:
         self._open: defaultdict[int, list[asyncio.Queue]] = defaultdict(list)
@@ -19,16 +19,18 @@ class Ears:
         return order_id in self._open
 
     @contextmanager
-    def on(self, order_id: int) -> Iterator[asyncio.Queue]:
+    def on(self, *order_ids: int) -> Iterator[asyncio.Queue]:
         """Hear what is said from now on."""
         heard: asyncio.Queue = asyncio.Queue()
-        self._open[order_id].append(heard)
+        for order_id in order_ids:
+            self._open[order_id].append(heard)
         try:
             yield heard
         finally:
-            self._open[order_id].remove(heard)
-            if not self._open[order_id]:
-                del self._open[order_id]
+            for order_id in order_ids:
+                self._open[order_id].remove(heard)
+                if not self._open[order_id]:
+                    del self._open[order_id]
 
     def say(self, order_id: int, message: Any) -> None:
         """Pass a message on."""

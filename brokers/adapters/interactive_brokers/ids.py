@@ -39,6 +39,13 @@ class OrderIds:
             self._issued.add(number)
             return number
 
+    def for_leg(self) -> int:
+        """Take an id for an order that is sent right now; those that were issued before can be sent no more."""
+        with self._lock:
+            number = self._take()
+            self._issued.clear()
+            return number
+
     def is_waiting_for_earlier(self, number: int) -> bool:
         """Whether a lower id was issued and not yet sent."""
         with self._lock:

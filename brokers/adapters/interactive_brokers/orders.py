@@ -24,8 +24,6 @@ IB_TIME_IN_FORCE = {ours: ibs for ibs, ours in parsing.TIME_IN_FORCE.items()}
 NEEDS_PRICE = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT})
 NEEDS_STOP = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
 AUCTION_TYPES = frozenset(parsing.AT_THE_CLOSE)
-AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
-STOPS = frozenset({OrdType.STOP, OrdType.STOP_LIMIT, OrdType.TRAILING_STOP})
 
 
 def stock(symbol: str, con_id: int = 0) -> Any:
@@ -44,13 +42,12 @@ def order_objection(order: NewOrder, capabilities: Capabilities) -> str:
         (ord_type in NEEDS_STOP and order.stop_px is None, f"{ord_type} without stop_px"),
         (trails != (ord_type == OrdType.TRAILING_STOP), f"{ord_type} with {trails} trail values"),
         (tif in (TimeInForce.CLS, TimeInForce.OPG) and ord_type not in AUCTION_TYPES, f"{ord_type} for {tif}"),
-        (tif in AT_ONCE and ord_type in STOPS, f"{ord_type} for {tif}"),
         (order.extended_hours and ord_type != OrdType.LIMIT, f"{ord_type} in extended hours"),
     )
     return capabilities.objection(order) or next((what for wrong, what in found if wrong), "")
 
 
-def order_request(order: NewOrder, account_id: str) -> Any:
+def order_request(order: NewOrder, account_id: str, *, transmit: bool = True) -> Any:
     """Write an order as IB has it. `orderRef` carries the desk's id: a label that IB keeps, but does not check."""
     at_the_close = order.time_in_force == TimeInForce.CLS
     ib_type = parsing.AT_THE_CLOSE[order.ord_type] if at_the_close else IB_TYPE[order.ord_type]
@@ -62,6 +59,7 @@ def order_request(order: NewOrder, account_id: str) -> Any:
         account=account_id,
         orderRef=order.client_order_id,
         outsideRth=order.extended_hours,
+        transmit=transmit,
         **_prices(price=order.price, aux=order.stop_px or order.trail_price, percent=order.trail_percent),
     )
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from brokers.messages import QuoteState
+from brokers.messages import OutcomeUnknown, QuoteState
 
 from . import codes, parsing
 from .config import IBSettings
@@ -98,7 +98,11 @@ class QuoteBook:
             self._kept[symbol] = self._open(session, symbol)
 
     async def read(self, session: Session, symbols: Iterable[str]) -> list[QuoteState]:
-        """Get the latest quote of each symbol that has one; why another has none is logged."""
+        """Get the latest quote of each symbol that has one; why another has none is logged.
+
+        Raises:
+            OutcomeUnknown: the connection was lost meanwhile.
+        """
         wanted, found = sorted(set(symbols)), []
         for start in range(0, len(wanted), LINES_AT_ONCE):
             found += await asyncio.gather(*(self._read(session, one) for one in wanted[start : start + LINES_AT_ONCE]))
@@ -114,13 +118,17 @@ class QuoteBook:
         kept = self._kept.get(symbol)
         number = self._open(session, symbol) if kept is None else kept
         line = self._lines[number]
+        settled = asyncio.ensure_future(line.settled.wait())
         try:
-            await asyncio.wait_for(line.settled.wait(), FIRST_PRICE)
-        except TimeoutError:
-            line.problem = line.problem or f"no price within {FIRST_PRICE:g} s"
+            await asyncio.wait({settled, session.lost}, timeout=FIRST_PRICE, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            settled.cancel()
             if kept is None:
                 self._close(session, number)
+        if session.lost.done():
+            raise OutcomeUnknown(f"the connection was lost: {session.lost.result()}")
+        if not line.settled.is_set():
+            line.problem = line.problem or f"no price within {FIRST_PRICE:g} s"
         quote = line.quote(self._feed)
         self._note_problem(symbol, "" if quote else line.problem)
         return quote

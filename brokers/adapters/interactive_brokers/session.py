@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from brokers.messages import BrokerError, OrderRefused, OutcomeUnknown, TryLater
+from brokers.messages import BrokerError, OutcomeUnknown, TryLater
 
 from . import codes
 from .config import MARKET_DATA, IBSettings
@@ -287,7 +287,7 @@ class Session:
         if code in (codes.CLIENT_ID_IN_USE, codes.PORT_CHANGED):
             self._refused_because = text
         if about in self._questions and not codes.is_warning(code):
-            self._questions.fail(OrderRefused(f"{code}: {text}", code=str(code), raw=self.fields), about)
+            self._questions.fail(codes.refusal(code, text, is_new=False, raw=self.fields), about)
         self._hear(Notice(about, code, text, reasons, self.fields, _now()))
 
     def unreadable(self, failure: Exception) -> None:

@@ -73,9 +73,9 @@ class TradeBook:
             self._tell(late)
 
     def read(self, trades: Iterable[Trade]) -> list[ExecutionReport]:
-        """Read executions that were asked for, oldest first."""
+        """Read executions that were asked for, oldest first: as TWS lists them where it gives them the same second."""
         mine = [trade for trade in trades if trade.execution.acctNumber == self._settings.account_id]
-        found = [self._report(trade) for trade in sorted(mine, key=lambda one: (one.time, one.execution.execId))]
+        found = [self._report(trade) for trade in sorted(mine, key=_second_and_revision)]
         return sorted(found, key=lambda report: report.transact_time)
 
     def give(self, reports: Iterable[ExecutionReport]) -> list[ExecutionReport]:
@@ -119,3 +119,8 @@ class TradeBook:
             return None
         del self._told_without[exec_id]
         return late_commission(report, amount)
+
+
+def _second_and_revision(trade: Trade) -> tuple[str, int]:
+    """What comes before what: a correction may bear the time of its trade."""
+    return trade.time, parsing.stem_and_revision(trade.execution.execId)[1]

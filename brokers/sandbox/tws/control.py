@@ -214,9 +214,18 @@ def _record_words(gateway: Gateway, order: TwsOrder) -> dict[str, Any]:
         said = {"status": "canceled" if order.ended == "Cancelled" else "rejected" if order.ended else "held"}
         said |= {"filled_qty": "0", "filled_avg_price": None, "symbol": order.symbol, "side": order.side.value}
         said |= {"limit_price": optional(order.lmt_price), "stop_price": None, "qty": text(order.total_quantity)}
+        said |= _terms_at_tws(order) if order.held == "parent" or order.ended == "Cancelled" else {}
     names = {"id": str(order.perm_id), "client_order_id": order.order_ref, "replaces": None, "replaced_by": None}
     ids = {"api_client_id": order.client_id, "api_order_id": order.order_id}
     return said | names | ids | {"venue_order_id": seen.order_id if seen else None}
+
+
+def _terms_at_tws(order: TwsOrder) -> dict[str, Any]:
+    """What an order is that IB has not put to work yet, in the words of the venue's orders."""
+    asked = terms.changes(order)
+    kind = asked["ord_type"].value
+    said = {"type": kind, "order_type": kind, "time_in_force": asked["time_in_force"].value, "extended_hours": False}
+    return said | {"limit_price": optional(asked["price"]), "stop_price": optional(asked["stop_px"])}
 
 
 def _fill_words(gateway: Gateway, fill: Fill) -> dict[str, Any]:

@@ -1,0 +1,198 @@
+"""`manage.py migrate_to_multi_broker` as people run it: real processes, killed at any moment, the desk's own file."""
+
+import hashlib
+import json
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests import services
+from tests.environment import ROOT, manage
+from tests.migrate.legacy import Legacy, build, build_postgres
+
+MIGRATE = "migrate_to_multi_broker"
+KILLS = 20
+CONFIGURATION = """
+broker:
+  name: "alpaca"
+  paper_trading: true
+  api_key: "${ALPACA_API_KEY}"
+  secret_key: "${ALPACA_SECRET_KEY}"
+risk:
+  max_exposure_per_trade: 0.05
+trading:
+  max_positions: 10
+"""
+
+
+def fails(*arguments: str, env: dict[str, str]) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120
+    )
+    return done.returncode, done.stderr
+
+
+def digest(path: str | Path) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def counts(path: str | Path) -> dict[str, int]:
+    """Migrated rows of a SQLite desk, by table, and those in quarantine."""
+    tables = ("signals", "signal_decisions", "orders", "positions", "trade_logs", "configuration_history")
+    with closing(sqlite3.connect(path)) as desk:
+        found = {
+            name: desk.execute(f"SELECT count(*) FROM {name} WHERE legacy_id IS NOT NULL").fetchone()[0]
+            for name in tables
+        }
+        return found | {"quarantine": desk.execute("SELECT count(*) FROM migration_quarantine").fetchone()[0]}
+
+
+@pytest.fixture
+def own(tmp_path, desk_env) -> tuple[Legacy, dict[str, str]]:
+    """The old system's file where the desk keeps its own, and that desk's environment."""
+    (tmp_path / "data").mkdir()
+    return build(tmp_path / "data" / "trading.db", orders=60), desk_env()
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_source_is_unharmed_and_the_next_run_completes(tmp_path, own_sqlite_url, desk_env):
+    legacy = build(tmp_path / "old.db", orders=3000)
+    env, desk = desk_env(own_sqlite_url), own_sqlite_url.removeprefix("sqlite:///")
+    before, empty = digest(legacy.place), counts(desk)
+    began = time.monotonic()
+    manage(MIGRATE, legacy.place, "--dry-run", env=env)
+    whole_run = time.monotonic() - began
+    moments, killed, seen = random.Random(20), 0, []
+    for _ in range(KILLS):
+        killed += ends_by_a_kill(legacy, env, after=whole_run * moments.uniform(0.2, 0.95))
+        assert digest(legacy.place) == before
+        seen.append(counts(desk))
+        if seen[-1] != empty:  # it was quicker than the kill: begin again
+            manage(MIGRATE, legacy.place, "--undo", env=env)
+    manage(MIGRATE, legacy.place, env=env)
+    complete = counts(desk)
+    assert complete["orders"] + legacy.quarantined("orders").total() == legacy.rows["orders"]
+    assert all(one in (empty, complete) for one in seen)
+    assert killed >= KILLS // 2
+    assert digest(legacy.place) == before
+    with closing(sqlite3.connect(desk)) as there:
+        assert there.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    backups = tmp_path / "data" / "backups"
+    assert {path.suffix for path in backups.iterdir()} == {".db"}  # what was cut off is cleared away
+
+
+def ends_by_a_kill(legacy: Legacy, env: dict[str, str], *, after: float) -> bool:
+    """Start a migration and kill it after so many seconds; whether it was still at work."""
+    command = [sys.executable, "manage.py", MIGRATE, legacy.place]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=ROOT, env=env, **quiet)
+    try:
+        process.wait(timeout=after)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def test_plain_migrate_of_an_old_file_moves_its_tables_aside_and_back(own):
+    legacy, env = own
+    manage("migrate", "--verbosity=0", env=env)
+    with closing(sqlite3.connect(legacy.place)) as desk:
+        found = {
+            name: desk.execute(f"SELECT count(*) FROM legacy_{name}").fetchone()[0] for name in ("orders", "signals")
+        }
+        assert found == {name: legacy.rows[name] for name in found}
+        assert desk.execute("SELECT count(*) FROM orders").fetchone() == (0,)
+    manage("migrate", "tradingdesk", "zero", "--verbosity=0", env=env)
+    with closing(sqlite3.connect(legacy.place)) as old:
+        assert old.execute("SELECT count(*) FROM orders").fetchone() == (legacy.rows["orders"],)
+
+
+def test_desk_takes_over_an_old_file_where_it_stands(own, tmp_path):
+    legacy, env = own
+    said = manage(MIGRATE, legacy.place, env=env)
+    expected = legacy.rows["orders"] - legacy.quarantined("orders").total()
+    assert counts(legacy.place)["orders"] == expected
+    assert "stock_data: 10 rows" in said
+    (backup,) = (tmp_path / "data" / "backups").iterdir()
+    with closing(sqlite3.connect(backup)) as old:
+        assert old.execute("SELECT count(*) FROM orders").fetchone() == (legacy.rows["orders"],)
+    reports = {path.suffix: path for path in (tmp_path / "data" / "migrations").iterdir()}
+    assert json.loads(reports[".json"].read_text())["tables"]["orders"]["moved"] == expected
+    assert "signed off by" in reports[".txt"].read_text()
+    again = manage(MIGRATE, legacy.place, env=env)
+    assert "migrated already" in again
+    assert counts(legacy.place)["orders"] == expected
+
+
+def test_report_that_was_lost_with_the_process_is_written_by_the_next_run(own, tmp_path):
+    legacy, env = own
+    manage(MIGRATE, legacy.place, env=env)
+    reports = list((tmp_path / "data" / "migrations").iterdir())
+    kept = {path: path.read_text() for path in reports}
+    for path in reports:
+        path.unlink()
+    manage(MIGRATE, legacy.place, env=env)
+    assert {path: path.read_text() for path in reports} == kept
+
+
+def test_undo_by_command(own):
+    legacy, env = own
+    manage(MIGRATE, legacy.place, env=env)
+    said = manage(MIGRATE, legacy.place, "--undo", env=env)
+    assert "is undone" in said
+    assert set(counts(legacy.place).values()) == {0}
+    code, error = fails(MIGRATE, legacy.place, "--undo", env=env)
+    assert (code, "no migration into alpaca" in error) == (2, True)
+
+
+def test_desk_trades_by_the_configuration_that_was_made(own, tmp_path):
+    legacy, env = own
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(CONFIGURATION)
+    manage(MIGRATE, legacy.place, "--config", str(old), "--write-config", str(new), env=env)
+    env |= {"ALPACA_API_KEY": "key", "ALPACA_SECRET_KEY": "secret"}
+    said = manage("load_config", str(new), env=env)
+    assert "+ risk.max_order_notional: 5003.01" in said
+    assert "+ risk.portfolio_risk_limit: 50030.12" in said
+    assert "version 1 is in force" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nowhere.db"], "nowhere.db: no such file"),
+        (["{old}", "--broker", "allpaca"], "no account or adapter is called 'allpaca'"),
+        (["{old}", "--config", "old.yaml"], "--config and --write-config go together"),
+        (["{old}", "--portfolio-value", "-5"], "--portfolio-value"),
+        (["postgres://nobody:secret@127.0.0.1:1/nothing"], "nobody:***@127.0.0.1:1/nothing"),
+    ],
+)
+def test_what_cannot_be_done_is_told_with_exit_2(tmp_path, own_sqlite_url, desk_env, arguments, told):
+    legacy = build(tmp_path / "old.db", orders=20, share=0)
+    code, error = fails(MIGRATE, *[word.format(old=legacy.place) for word in arguments], env=desk_env(own_sqlite_url))
+    assert (code, told in error) == (2, True), error
+    assert "secret" not in error
+
+
+@pytest.mark.server
+def test_postgresql_to_postgresql_with_the_old_tables_in_the_desks_own_database(pg_url, desk_env):
+    with services.fresh_database(pg_url) as url:
+        legacy = build_postgres(url, orders=60)
+        env = desk_env(url, "")
+        manage(MIGRATE, url, env=env)
+        with psycopg.connect(url) as desk:
+            (moved,) = desk.execute("SELECT count(*) FROM orders WHERE legacy_id IS NOT NULL").fetchone()
+            assert moved + legacy.quarantined("orders").total() == legacy.rows["orders"]
+            assert desk.execute("SELECT count(*) FROM legacy_orders").fetchone() == (legacy.rows["orders"],)
+            # the database goes on with keys of its own
+            (key,) = desk.execute("SELECT nextval(pg_get_serial_sequence('orders', 'id'))").fetchone()
+            assert key > moved
+        assert "migrated already" in manage(MIGRATE, url, env=env)

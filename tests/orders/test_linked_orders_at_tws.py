@@ -1,0 +1,190 @@
+"""Brackets and "oto" orders at the sandbox's TWS: from the ticket to a flat position, through ib_async."""
+
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+import pytest
+
+from brokers import lease
+from brokers.gateway import close_gateways, gateway_for
+from brokers.models import BrokerAccount
+from orders import sending, sync
+from orders.changes import request_cancel
+from orders.models import Execution, Order, OrderRequest, Position
+from orders.reconcile.run import reconcile_account
+from orders.streaming import DeskListener
+from orders.wakeups import MOVED
+from risk.models import ExposureTotal
+from risk.rulebook import forget
+from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
+from tests.factories import trading_desk
+from tests.orders.desk import submit
+from tests.orders.invariants import assert_books_balance
+from tradingdesk.fix import OrdStatus, RequestState
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+NAME = "interactive_brokers"
+EXITS = {"take_profit": {"limit_price": "190"}, "stop_loss": {"stop_price": "170"}}
+FAR = {"ord_type": "limit", "price": "175.00", "time_in_force": "gtc"}
+NOW = {"ord_type": "market", "price": None, "time_in_force": "gtc"}
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
+    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0) as running:
+        yield running
+
+
+@pytest.fixture
+def account(sandbox, wakings) -> Iterator[BrokerAccount]:
+    """The desk's account at TWS, held by this process and listened to; flat, and nothing works there."""
+    forget()
+    (account,) = trading_desk(NAME)
+    settings = {"port": sandbox.tws_port(), "account_id": sandbox.tws_account_id(), "client_id": 601}
+    account.adapter, account.settings = "interactive_brokers", settings
+    account.save()
+    sandbox.admin.clear()
+    sandbox.admin.push_quote("IBM", "181.90", "182.00", 100_000, 100_000)
+    assert lease.take(NAME)
+    gateway = gateway_for(account)
+    gateway.start(DeskListener(account, gateway))
+    reconcile_account(NAME)
+    before = held()
+    yield account
+    assert held() == before
+    close_gateways()
+    lease.give_back(NAME)
+    forget()
+
+
+def held() -> Decimal:
+    return sum(Position.objects.filter(account=NAME, closed_at=None).values_list("qty", flat=True), Decimal(0))
+
+
+def place(order_class="bracket", **body) -> Order:
+    order = submit(order_class=order_class, **(EXITS | body))
+    assert order.status == OrdStatus.PENDING, order.denials
+    return send(order)
+
+
+def send(order: Order) -> Order:
+    for request in order.requests.filter(state=RequestState.QUEUED):
+        sending.send_request(request.pk)
+    order.refresh_from_db()
+    return order
+
+
+def statuses(order: Order) -> list[str]:
+    rows = [Order.objects.get(pk=order.pk), *order.legs.order_by("pk")]
+    return [row.status for row in rows]
+
+
+def eventually(condition: Callable[[], object]):
+    deadline = time.monotonic() + 20
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)
+    return found
+
+
+def stand(order: Order, *wanted: str) -> None:
+    deadline = time.monotonic() + 20
+    while statuses(order) != list(wanted):
+        assert time.monotonic() < deadline, f"{statuses(order)}, wanted {wanted}"
+        time.sleep(0.02)
+        sync.sync_account(NAME, reads=MOVED)
+
+
+def agree() -> None:
+    reconcile_account(NAME)
+    run = reconcile_account(NAME)
+    assert (run.complete, run.differences) == (True, 0)
+    assert not Order.objects.filter(source=Order.Source.EXTERNAL, parent__isnull=False).exists()
+    assert_books_balance()
+
+
+def open_sells() -> Decimal:
+    return ExposureTotal.objects.get(key=f"2:{NAME}:IBM").open_sell_qty
+
+
+def at_tws(sandbox, order: Order) -> list[dict]:
+    labels = {order.client_order_id, *order.legs.values_list("client_order_id", flat=True)}
+    return [one for one in sandbox.admin.tws().orders() if one["order_ref"] in labels]
+
+
+def test_bracket_whose_profit_fills_leaves_no_stop_and_no_position(account, sandbox):
+    order = place(**FAR)
+    stand(order, "new", "new", "new")
+    assert len(at_tws(sandbox, order)) == 3
+    assert open_sells() == 0
+
+    sandbox.admin.push_quote("IBM", "174.90", "175.00", 100_000, 100_000)
+    stand(order, "filled", "new", "new")
+    assert (held(), open_sells()) == (100, 100)
+
+    sandbox.admin.push_quote("IBM", "190.00", "190.10", 100_000, 100_000)
+    stand(order, "filled", "filled", "canceled")
+    eventually(lambda: held() == 0)
+    assert (open_sells(), Execution.objects.filter(exec_type="trade").count()) == (0, 2)
+    agree()
+
+
+def test_bracket_whose_stop_fills_cancels_the_profit(account, sandbox):
+    order = place(**NOW)
+    stand(order, "filled", "new", "new")
+    sandbox.admin.push_quote("IBM", "169.90", "170.00", 100_000, 100_000)
+    stand(order, "filled", "canceled", "filled")
+    eventually(lambda: held() == 0)
+    agree()
+
+
+def test_oto_places_its_one_exit_when_it_fills(account, sandbox):
+    order = place("oto", take_profit=None, **NOW)
+    stand(order, "filled", "new")
+    sandbox.admin.push_quote("IBM", "169.90", "170.00", 100_000, 100_000)
+    stand(order, "filled", "filled")
+    eventually(lambda: held() == 0)
+    agree()
+
+
+def test_cancelled_bracket_takes_its_legs_along(account):
+    order = place(**FAR)
+    stand(order, "new", "new", "new")
+    request_cancel(order=order, actor="tester")
+    send(order)
+    stand(order, "canceled", "canceled", "canceled")
+    agree()
+
+
+def test_lost_answer_ends_in_one_bracket_with_its_legs(account, sandbox):
+    sandbox.admin.fault("drop", when="after", operation="new_order", client_order_id="lost-1-L2")
+    order = place(client_order_id="lost-1", **FAR)
+    OrderRequest.objects.update(not_before=None)
+    stand(order, "new", "new", "new")
+    assert len(at_tws(sandbox, order)) == 3
+    request_cancel(order=order, actor="tester")
+    send(order)
+    stand(order, "canceled", "canceled", "canceled")
+    agree()
+
+
+def test_bracket_one_of_whose_legs_is_refused_is_not_placed(account, sandbox):
+    sandbox.admin.fault(
+        "error", when="before", operation="new_order", client_order_id="half-1-L1", status=201, body="no such exits"
+    )
+    order = place(client_order_id="half-1", **FAR)
+
+    def is_over():
+        sync.sync_account(NAME, reads=MOVED)
+        return set(statuses(order)) <= {"rejected", "canceled"}  # as TWS's words or its answer come first
+
+    eventually(is_over)
+    assert {one["status"] for one in at_tws(sandbox, order)} == {"Cancelled"}
+    agree()
+
+
+def test_oco_is_denied_where_it_cannot_be_placed_whole(account):
+    order = submit(order_class="oco", side="sell", ord_type=None, price=None, **EXITS)
+    assert "NOT_SUPPORTED_BY_BROKER" in {denial["code"] for denial in order.denials}
