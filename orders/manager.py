@@ -68,8 +68,7 @@ class MultiBrokerManager:
             InvalidInput: a field is wrong; Conflict: the client_order_id is taken.
         """
         body = {"symbol": symbol, "order_qty": quantity, "side": side, "broker_name": broker_preference, **fields}
-        exact = {name: str(value) if isinstance(value, float) else value for name, value in body.items()}
-        ticket = parse_ticket({name: value for name, value in exact.items() if value is not None})
+        ticket = parse_ticket({name: _exact(value) for name, value in body.items() if value is not None})
         return submit_order(ticket=ticket, actor=self.actor, source=Order.Source.MANAGER).order
 
     def get_consolidated_positions(self) -> list[dict]:
@@ -147,3 +146,10 @@ class MultiBrokerManager:
         except (BrokerError, LookupError, ValueError):
             return False
         return sync_now(account.broker_name)
+
+
+def _exact(value: Any) -> Any:
+    """A float as it prints, also inside an exit."""
+    if isinstance(value, dict):
+        return {name: _exact(part) for name, part in value.items()}
+    return str(value) if isinstance(value, float) else value

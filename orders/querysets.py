@@ -21,6 +21,10 @@ class OrderQuerySet(models.QuerySet):
         """Orders a cancel makes sense for."""
         return self.filter(status__in=lifecycle.CANCELLABLE)
 
+    def to_cancel(self):
+        """Orders to ask a cancel for when all are to go: legs go with the order that they were placed with."""
+        return self.cancellable().exclude(parent__status__in=lifecycle.CANCELLABLE)
+
     def outcome_unknown(self):
         """Orders whose last request may or may not have been taken."""
         return self.filter(outcome_unknown_since__isnull=False)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from brokers.adapters.alpaca import parsing
-from brokers.messages import ReplaceOrder
+from brokers.messages import NewLeg, ReplaceOrder
 from tests.brokers.alpaca_samples import ORDER_ID, market_order, new_order, raw_fill, raw_order
-from tradingdesk.fix import AssetClass, ExecType, OrdStatus, OrdType, Side, TimeInForce
+from tradingdesk.fix import AssetClass, ExecType, LegRole, OrderClass, OrdStatus, OrdType, Side, TimeInForce
 
 CONTRACT_STATUSES = {
     "new": ("new", "new"),
@@ -267,3 +267,39 @@ def test_fill_with_any_field_gone_wrong_is_read_or_refused_as_unreadable(data):
     assert report.broker_order_id
     assert report.last_qty.is_finite()
     assert report.last_px.is_finite()
+
+
+def test_bracket_is_written_with_its_exits_and_read_with_its_legs():
+    legs = (
+        NewLeg("desk-1-L1", LegRole.TAKE_PROFIT, price=Decimal("190.50")),
+        NewLeg("desk-1-L2", LegRole.STOP_LOSS, price=Decimal("169.5"), stop_px=Decimal(170)),
+    )
+    body = parsing.order_request(new_order(order_class=OrderClass.BRACKET, legs=legs))
+    assert body["order_class"] == "bracket"
+    assert body["take_profit"] == {"limit_price": "190.5"}
+    assert body["stop_loss"] == {"stop_price": "170", "limit_price": "169.5"}
+
+    group = {"order_class": "bracket", "group_id": "3f1c2b7e-8d4a-4c6e-9f2a-5b7d1e0c9a84"}
+    profit = raw_order(id="p", status="held", group_role="take_profit", **group)
+    loss = raw_order(id="l", status="held", type="stop", limit_price=None, stop_price="170", **group)
+    gone = raw_order(id="g", status="replaced", group_role="take_profit", **group)
+    report = parsing.order_report(raw_order(legs=[profit, loss, gone], group_role="entry", **group))
+    assert (report.order_class, report.leg_role) == (OrderClass.BRACKET, None)
+    assert [(leg.broker_order_id, leg.leg_role, leg.status) for leg in report.legs] == [
+        ("p", LegRole.TAKE_PROFIT, OrdStatus.NEW),
+        ("l", LegRole.STOP_LOSS, OrdStatus.NEW),
+    ]
+
+
+def test_oco_takes_the_profit_itself_and_its_leg_is_the_stop():
+    leg = NewLeg("desk-1-L1", LegRole.STOP_LOSS, stop_px=Decimal(170))
+    body = parsing.order_request(new_order(side=Side.SELL, price=Decimal(190), order_class=OrderClass.OCO, legs=(leg,)))
+    assert (body["limit_price"], body["take_profit"], body["stop_loss"]) == (
+        "190",
+        {"limit_price": "190"},
+        {"stop_price": "170"},
+    )
+    roles = {
+        role: parsing.leg_role({"order_class": "oco", "group_role": role}) for role in ("take_profit", "stop_loss")
+    }
+    assert roles == {"take_profit": None, "stop_loss": LegRole.STOP_LOSS}

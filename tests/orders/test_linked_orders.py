@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.core.management import call_command
+from django.utils import timezone
 
 from brokers.adapters.alpaca.adapter import Adapter
 from brokers.gateway import close_gateways, gateway_for
@@ -13,6 +16,7 @@ from brokers.messages import CancelOrder, NewLeg
 from brokers.models import BrokerAccount, Listing
 from orders import sending, sync
 from orders.changes import parse_changes, request_cancel, request_replace
+from orders.manager import MultiBrokerManager
 from orders.models import Execution, Order, OrderRequest, Position, ReconciliationBreak
 from orders.reconcile.run import reconcile_account
 from orders.streaming import DeskListener
@@ -326,6 +330,38 @@ def test_bracket_that_was_not_sent_is_cancelled_with_its_legs(name):
     assert request_cancel(order=order.legs.first(), actor="tester") is None
     assert statuses(order) == ["canceled"] * 3
     assert_books_balance()
+
+
+def test_claim_of_a_worker_that_was_killed_ends_in_one_bracket_with_its_legs(name, sandbox):
+    sandbox.admin.fault("drop", when="after", operation="new_order")
+    order = place(**NOW)
+    long_ago = timezone.now() - timedelta(minutes=1)
+    OrderRequest.objects.update(state=RequestState.SENDING, holder="killed", sent_at=long_ago, not_before=None)
+    sending.send_request(order.requests.get().pk)
+    stand(order, "filled", "new", "new")
+    assert len(sandbox.admin.record(name)["orders"]) == 3
+    agree(name)
+
+
+def test_all_orders_cancelled_at_once_names_each_bracket_once(name, capsys):
+    waiting = submit(order_class="bracket", **EXITS, **FAR)
+    working = place(**FAR)
+    call_command("cancel_orders", "--all")
+    assert "cancels asked for: 2, not possible: 0" in capsys.readouterr().out
+    assert statuses(waiting) == ["canceled"] * 3
+    send(working)
+    stand(working, "canceled", "canceled", "canceled")
+
+
+def test_command_and_facade_take_exits(name):
+    exits = ["--order-class", "bracket", "--take-profit", "190", "--stop-loss", "170", "--stop-loss-limit", "169.5"]
+    call_command("place_order", "IBM", "buy", "10", *exits)
+    manager = MultiBrokerManager()
+    profit, loss = {"limit_price": 190.5}, {"stop_price": 170}
+    order = manager.place_order_smart("IBM", 10, side="buy", order_class="bracket", take_profit=profit, stop_loss=loss)
+    first, second = Order.objects.filter(parent=None).order_by("pk")
+    assert (first.take_profit_px, first.stop_loss_px, first.stop_loss_limit_px) == (190, 170, Decimal("169.5"))
+    assert (second, order.legs.count(), second.take_profit_px) == (order, 2, Decimal("190.5"))
 
 
 def test_bracket_placed_by_hand_is_adopted_as_one(name, sandbox, by_hand):

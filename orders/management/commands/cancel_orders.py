@@ -43,6 +43,6 @@ def _chosen(*, broker: str | None, symbol: str | None, all: bool) -> QuerySet[Or
         raise CommandError("say which: --broker, --symbol or --all", returncode=USAGE)
     if broker and not BrokerAccount.objects.filter(broker_name=broker).exists():
         raise CommandError(f"--broker: no account is called {broker!r}", returncode=USAGE)
-    orders = Order.objects.cancellable().order_by("id")
+    orders = Order.objects.to_cancel().order_by("id")
     orders = orders.filter(account_id=broker) if broker else orders
     return orders.filter(symbol=symbol.upper()) if symbol else orders

@@ -45,7 +45,7 @@ class Command(BaseCommand):
 
 
 def _open_orders(scope: str, scope_key: str) -> QuerySet[Order]:
-    orders = Order.objects.cancellable().order_by("id")
+    orders = Order.objects.to_cancel().order_by("id")
     if scope == Scope.ACCOUNT:
         return orders.filter(account_id=scope_key)
     return orders.filter(symbol=scope_key) if scope == Scope.SYMBOL else orders
