@@ -235,13 +235,16 @@ TABLES = (
 
 def figure(columns: dict[str, Any], name: str) -> Any:
     """A figure of a row, as `Table` names it; None where the row has none."""
+    found = columns.get(name)
+    if found is not None or name in columns:
+        return found
     place, _, key = name.partition("__")
-    found = columns.get(EXECUTION if place == "executions" else place)
-    if not key or found is None or name == "legacy__status":
-        return found["status"] if key and found else found
+    inside = columns[EXECUTION if place == "executions" else place]
+    if inside is None or key == "status":
+        return inside and inside[key]
     if key == "notional":
-        return found["last_qty"] * found["last_px"]
-    return found[key] if place == "executions" else Decimal(found[key])
+        return inside["last_qty"] * inside["last_px"]
+    return inside[key] if place == "executions" else Decimal(inside[key])
 
 
 def _traded(read: Reader, status: str, qty: Decimal) -> tuple[Decimal, Decimal | None]:

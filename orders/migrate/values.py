@@ -180,7 +180,7 @@ class Reader:
                 when = when.astimezone(UTC)
                 if isinstance(found, str):
                     self.note("TIME_ZONE_CONVERTED")
-        except (AttributeError, ValueError, OverflowError):
+        except (AttributeError, TypeError, ValueError, OverflowError):
             raise Unmappable("NOT_A_TIME", f"{column}={shown(found)}") from None
         if not EARLIEST <= when <= self.latest:
             raise Unmappable("TIME_ABSURD", f"{column}={shown(found)}")
@@ -223,7 +223,8 @@ class Reader:
             return readable(found)
         try:
             value = json.loads(found, parse_constant=_refuse)
-            if is_storable(json.dumps(value, ensure_ascii=False)):
+            written = json.dumps(value, ensure_ascii=False)
+            if "\\u0000" not in written and is_storable(written):
                 return value
         except (ValueError, RecursionError):
             pass
@@ -253,18 +254,23 @@ def is_storable(text: str) -> bool:
 
 def readable(value: Any) -> Any:
     """A value as JSON keeps it on every database: what it cannot hold is written out."""
-    if isinstance(value, bytes):
-        return f"0x{value.hex()}"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, str):
-        whole = value.replace("\0", "\\x00")
-        return whole.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    if isinstance(value, dict):
+    kind = type(value)
+    if value is None or kind is int or kind is bool:
+        return value
+    if kind is str:
+        return value if value.isascii() and "\0" not in value else _written_out(value)
+    if kind is float:
+        return value if math.isfinite(value) else str(value)
+    if kind is dict:
         return {str(readable(key)): readable(child) for key, child in value.items()}
-    if isinstance(value, list):
+    if kind is list:
         return [readable(child) for child in value]
-    return value if value is None or isinstance(value, bool | int | float) else str(value)
+    return f"0x{value.hex()}" if kind is bytes else str(value)
+
+
+def _written_out(text: str) -> str:
+    whole = text.replace("\0", "\\x00")
+    return whole.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def shown(value: Any) -> str:

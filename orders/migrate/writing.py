@@ -7,9 +7,9 @@ so that rows can refer to rows of the same batch; sequences are moved on at the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -25,13 +25,9 @@ class Writer:
         self.table, self._key = model._meta.db_table, model._meta.pk.column
         self.first = self._next_key()
         self.written = 0
-        self._stored = _STORED_BY_SQLITE if connection.vendor == "sqlite" else {}
-        fields = model._meta.local_concrete_fields
-        self._columns = [field.column for field in fields]
-        self._places = {column: place for place, column in enumerate(self._columns)}
-        self._json = {field.column for field in fields if isinstance(field, models.JSONField)}
-        self._defaults = [None] * len(fields)
-        self._defaults = self._values({field.column: field.get_default() for field in fields}, 0)
+        self._fields = {field.column: field for field in model._meta.local_concrete_fields}
+        self._stored = {column: _stored_as(field) for column, field in self._fields.items()}
+        self._defaults = {column: field.get_default() for column, field in self._fields.items()}
 
     @property
     def next_key(self) -> int:
@@ -39,12 +35,12 @@ class Writer:
         return self.first + self.written
 
     def write(self, rows: Sequence[dict[str, Any]]) -> list[int]:
-        """Write rows, given by their columns; their keys, in the same order."""
+        """Write rows, given by their columns (what names none is left out); their keys, in the same order."""
         if not rows:
             return []
         keys = list(range(self.next_key, self.next_key + len(rows)))
         put = _copy if connection.vendor == "postgresql" else _insert
-        put(self.table, self._columns, (self._values(row, key) for row, key in zip(rows, keys, strict=True)))
+        put(self.table, list(self._fields), zip(*self._columns(rows, keys), strict=True))
         self.written += len(rows)
         return keys
 
@@ -53,24 +49,20 @@ class Writer:
         if self.written and connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 sequence = "pg_get_serial_sequence(%s, %s)"
-                cursor.execute(
-                    f"SELECT setval({sequence}, %s)", [f'"{self.table}"', self.model._meta.pk.column, self.next_key - 1]
-                )
+                cursor.execute(f"SELECT setval({sequence}, %s)", [f'"{self.table}"', self._key, self.next_key - 1])
 
-    def _values(self, row: dict[str, Any], key: int) -> list[Any]:
-        """The values of every column, as the database stores them; what names no column is left out."""
-        values, places, stored = self._defaults.copy(), self._places, self._stored
-        for name, value in row.items():
-            place = places.get(name)
-            if place is None:
-                continue
-            if name in self._json and value is not None:
-                values[place] = json.dumps(value, cls=DjangoJSONEncoder)
+    def _columns(self, rows: Sequence[dict[str, Any]], keys: list[int]) -> Iterator[Iterable[Any]]:
+        """Every column's values as the database stores them; a column at a time, which is several times quicker."""
+        given = set().union(*rows)
+        for column, stored in self._stored.items():
+            default = self._defaults[column]
+            if column == self._key:
+                yield keys
+            elif column not in given:
+                yield repeat(stored(default) if stored and default is not None else default, len(rows))
             else:
-                convert = stored.get(type(value))
-                values[place] = convert(value) if convert else value
-        values[places[self._key]] = key
-        return values
+                values = [row.get(column, default) for row in rows]
+                yield [None if value is None else stored(value) for value in values] if stored else values
 
     def _next_key(self) -> int:
         highest = self.model._base_manager.aggregate(last=Max("pk"))["last"] or 0
@@ -82,13 +74,13 @@ class Writer:
         return highest + 1
 
 
-def _insert(table: str, columns: Sequence[str], rows: Iterable[list[Any]]) -> None:
+def _insert(table: str, columns: Sequence[str], rows: Iterable[tuple]) -> None:
     names = ", ".join(f'"{column}"' for column in columns)
     places = ", ".join("?" * len(columns))
     connection.connection.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({places})', rows)
 
 
-def _copy(table: str, columns: Sequence[str], rows: Iterable[list[Any]]) -> None:
+def _copy(table: str, columns: Sequence[str], rows: Iterable[tuple]) -> None:
     names = ", ".join(f'"{column}"' for column in columns)
     cursor = connection.connection.cursor()
     with cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy:
@@ -96,11 +88,20 @@ def _copy(table: str, columns: Sequence[str], rows: Iterable[list[Any]]) -> None
             copy.write_row(row)
 
 
-# Values as Django stores them in SQLite; times are UTC here.
-_STORED_BY_SQLITE: dict[type, Callable[[Any], Any]] = {
-    datetime: lambda value: value.isoformat(" ").removesuffix("+00:00"),
-    Decimal: lambda value: f"{value:f}",
-    bool: int,
+def _stored_as(field: models.Field) -> Callable[[Any], Any] | None:
+    """How the database stores a field's values, as Django does; None where it takes them as they are."""
+    if isinstance(field, models.JSONField):
+        return partial(json.dumps, cls=DjangoJSONEncoder)
+    if connection.vendor == "sqlite":
+        return next((stored for kind, stored in _STORED_BY_SQLITE.items() if isinstance(field, kind)), None)
+    return None
+
+
+# Times are UTC here.
+_STORED_BY_SQLITE: dict[type[models.Field], Callable[[Any], Any]] = {
+    models.DateTimeField: lambda value: value.isoformat(" ").removesuffix("+00:00"),
+    models.DecimalField: lambda value: f"{value:f}",
+    models.BooleanField: int,
 }
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from tests import environment
 from tests.benchmarks.deployment import Deployment, deployed
+from tests.benchmarks.migration import migration_rows
 from tests.benchmarks.order_path import OrderPath, Sizes
 from tests.benchmarks.results import Result, table, write
 
 FULL = Sizes(rounds=3, one=60, eight=300, burst=800, warm_up=600)
 QUICK = Sizes(rounds=1, one=5, eight=16, burst=48, warm_up=8)
 BOOKINGS = {FULL: 400, QUICK: 20}
+MIGRATED = {FULL: 50_000, QUICK: 400}  # orders; other tables have a fifth of that
 STAGE_SECONDS = 600
 
 
@@ -27,7 +29,7 @@ def main() -> None:
         booked = _executions_booked(desk, sizes)
         path = OrderPath(desk, sizes)
         path.run()
-    results = {**_order_path(path), "executions_booked": booked}
+    results = {**_order_path(path), "executions_booked": booked, "migration_rows": migration_rows(MIGRATED[sizes])}
     write(results, arguments.output)
     print(table(results))
     print(_where_the_time_goes(path.cpu_ms))

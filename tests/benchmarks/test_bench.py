@@ -18,6 +18,7 @@ NAMES = {
     "orders_accepted_while_sending_32",
     "orders_acknowledged_32",
     "executions_booked",
+    "migration_rows",
 }
 AT_MOST_S = 900
 
