@@ -66,7 +66,7 @@ class Select:
         """This thread's own, made anew where the thread has another connection, as beside a running event loop."""
         compiled = getattr(self._kept, "compiled", None)
         if compiled is None or compiled.connection is not connections[DEFAULT_DB_ALIAS]:
-            compiled = self._kept.compiled = _Compiled(self._queryset)
+            compiled = self._kept.compiled = _Compiled(self._queryset.all())  # making SQL changes a query
         return compiled
 
 

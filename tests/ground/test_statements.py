@@ -95,6 +95,15 @@ def test_place_of_a_value_that_a_lookup_would_turn_into_text_is_refused():
         Select(Order.objects.filter(account__in=[Param("account")]))(account="alpaca")
 
 
+def test_making_the_sql_leaves_the_queryset_that_other_threads_make_theirs_from():
+    queryset = Listing.objects.filter(instrument__symbol="IBM").select_related("instrument", "quote")
+    before = dict(queryset.query.alias_refcount)
+
+    Select(queryset)()
+
+    assert queryset.query.alias_refcount == before
+
+
 @pytest.mark.django_db(transaction=True)
 def test_threads_run_one_statement_with_their_own_values():
     orders = [OrderFactory() for _ in range(4)]
