@@ -14,6 +14,11 @@ from brokers.messages import NewLeg, ReplaceOrder
 from tests.brokers.alpaca_samples import ORDER_ID, market_order, new_order, raw_fill, raw_order
 from tradingdesk.fix import AssetClass, ExecType, LegRole, OrderClass, OrdStatus, OrdType, Side, TimeInForce
 
+EXITS = (
+    NewLeg("desk-1-L1", LegRole.TAKE_PROFIT, price=Decimal("190.50")),
+    NewLeg("desk-1-L2", LegRole.STOP_LOSS, price=Decimal("169.5"), stop_px=Decimal(170)),
+)
+
 CONTRACT_STATUSES = {
     "new": ("new", "new"),
     "partially_filled": ("partially_filled", "new"),
@@ -213,6 +218,9 @@ def test_order_request_holds_strings_only_and_always_the_client_id():
         market_order(ord_type=OrdType.STOP, stop_px=Decimal(180), time_in_force=TimeInForce.GTC),
         market_order(ord_type=OrdType.TRAILING_STOP, trail_percent=Decimal("1.5")),
         market_order(ord_type=OrdType.TRAILING_STOP, trail_price=Decimal(1), time_in_force=TimeInForce.IOC),
+        new_order(order_class=OrderClass.BRACKET, legs=EXITS),
+        new_order(order_class=OrderClass.OTO, legs=EXITS[:1]),
+        new_order(side=Side.SELL, order_class=OrderClass.OCO, legs=EXITS[1:]),
     ],
 )
 def test_order_request_keeps_to_the_published_contract(contract, order):
@@ -270,11 +278,7 @@ def test_fill_with_any_field_gone_wrong_is_read_or_refused_as_unreadable(data):
 
 
 def test_bracket_is_written_with_its_exits_and_read_with_its_legs():
-    legs = (
-        NewLeg("desk-1-L1", LegRole.TAKE_PROFIT, price=Decimal("190.50")),
-        NewLeg("desk-1-L2", LegRole.STOP_LOSS, price=Decimal("169.5"), stop_px=Decimal(170)),
-    )
-    body = parsing.order_request(new_order(order_class=OrderClass.BRACKET, legs=legs))
+    body = parsing.order_request(new_order(order_class=OrderClass.BRACKET, legs=EXITS))
     assert body["order_class"] == "bracket"
     assert body["take_profit"] == {"limit_price": "190.5"}
     assert body["stop_loss"] == {"stop_price": "170", "limit_price": "169.5"}

@@ -163,6 +163,7 @@ def live(client: Actions, seen: Recorder) -> None:
     _fill(client, seen, first)
     _change_and_cancel(client, seen, first + 1)
     _be_refused(client, seen, first + 3)
+    _bracket(client, seen, first + 5)
     seen.executions.clear()
     client.look(seen.accounts, "IBM")
     wait("lists", lambda: seen.ended >= LISTS and seen.clock and len(seen.ticks) >= 7)
@@ -199,6 +200,18 @@ def _be_refused(client: Actions, seen: Recorder, order_id: int) -> None:
     client.cancel(order_id + 50)
     refused = ([order_id, 200], [order_id + 1, 321], [order_id - 4, 103], [order_id - 3, 10148], [order_id + 50, 10147])
     wait("refusals", lambda: all(one in seen.errors for one in refused))
+
+
+def _bracket(client: Actions, seen: Recorder, order_id: int) -> None:
+    """Place an entry with two exits, transmitted by the last of them, and cancel the entry."""
+    entry = {"action": "BUY", "totalQuantity": 2, "orderType": "LMT", "lmtPrice": 150.0, "tif": "GTC"}
+    leg = {"action": "SELL", "totalQuantity": 2, "tif": "GTC", "parentId": order_id}
+    client.place(order_id, "IBM", orderRef="life-7", transmit=False, **entry)
+    client.place(order_id + 1, "IBM", orderType="LMT", lmtPrice=190.0, orderRef="life-7-L1", transmit=False, **leg)
+    client.place(order_id + 2, "IBM", orderType="STP", auxPrice=140.0, orderRef="life-7-L2", transmit=True, **leg)
+    wait("bracket", lambda: seen.told(order_id) == "Submitted" and seen.told(order_id + 2) == "PreSubmitted")
+    client.cancel(order_id)
+    wait("the bracket's end", lambda: all(seen.told(order_id + n, "error") == 202 for n in range(3)))
 
 
 def _words(seen: Recorder, first: int) -> dict[str, Any]:

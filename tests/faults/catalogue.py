@@ -8,6 +8,7 @@ from tests.faults.accounts import READ_TIMEOUT_S
 LATE = READ_TIMEOUT_S + 1.0
 WRITES = ("new_order", "cancel_order", "replace_order")
 READS = ("find_order", "get_order", "list_orders", "activities", "positions", "account")
+TWS_READS = ("all_open_orders", "completed_orders", "executions", "positions", "account_summary")
 PARTS = ("brokers", "web", "worker", "beat")
 POINTS = ("request_received", "before_answer", "after_answer")
 
@@ -58,21 +59,42 @@ READ_FAULTS = (
     ("504", "error", "before", {"status": 504}),
     ("429", "error", "before", {"status": 429}),
     ("disconnect", "disconnect", "before", {}),
-    ("no JSON", "error", "before", {"status": 200, "body": '{"half": '}),
 )
+NO_JSON = ("no JSON", "error", "before", {"status": 200, "body": '{"half": '})
+NO_END = ("without an end", "no_end", "before", {})
 REQUEST_FAULTS = {
     "alpaca": (
         *(Fault(f"{op}: {name}", op, act, when, more) for op in WRITES for name, act, when, more in SEND_FAULTS),
-        *(Fault(f"{op}: {name}", op, act, when, more) for op in READS for name, act, when, more in READ_FAULTS),
+        *(
+            Fault(f"{op}: {name}", op, act, when, more)
+            for op in READS
+            for name, act, when, more in (*READ_FAULTS, NO_JSON)
+        ),
         *[Fault("activities: every fill listed twice", "activities", "duplicate")] * 4,
-    )
+    ),
+    "interactive_brokers": (
+        *(Fault(f"tws {op}: {name}", op, act, when, more) for op in WRITES for name, act, when, more in SEND_FAULTS),
+        *(
+            Fault(f"tws {op}: {name}", op, act, when, more)
+            for op in TWS_READS
+            for name, act, when, more in (*READ_FAULTS, NO_END)
+        ),
+        *[Fault("tws executions: every execution told twice", "executions", "duplicate")] * 4,
+        Fault("tws start_api: dropped", "start_api", "drop", "before"),
+        Fault("tws start_api: client id in use", "start_api", "error", "before", {"status": 326}),
+    ),
+}
+EVENTS = {
+    "alpaca": ("fill", "partial_fill", "new", "canceled", "replaced"),
+    "interactive_brokers": ("execution", "execution", "commission", "order_status", "open_order", "error"),
 }
 STREAM_FAULTS = {
-    "alpaca": tuple(
+    kind: tuple(
         Fault(f"stream, {event}: {action}", event, action, more={"seconds": 1.0} if action == "delay" else {})
-        for event in ("fill", "partial_fill", "new", "canceled", "replaced")
+        for event in events
         for action in ("drop", "duplicate", "delay", "swap", "disconnect", "malformed")
     )
+    for kind, events in EVENTS.items()
 }
 # What somebody does at the venue without being asked by the desk.
 DEEDS = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management import call_command
 
+from brokers.gateway import close_gateways
 from brokers.registry import adapter_class
 from tests.brokers.sandbox_process import SandboxProcess
 from tests.faults.accounts import ACCOUNTS
@@ -24,6 +25,7 @@ def start(plan: Plan, folder: Path, env: dict[str, str], sandbox: SandboxProcess
     load(settings.DESK_CONFIG, actor="system:desk", reason="the fault matrix")
     for account in ACCOUNTS:
         call_command("sync_broker", account.name, stdout=io.StringIO())
+    close_gateways()  # a TWS lets a client id in once: from here on it is the worker's
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     desk = FaultyDesk(folder, env, [broker_queue(account.name) for account in ACCOUNTS])
     ensure_first_user(settings.DATA_DIR / "credentials.json", desk.url)

@@ -9,7 +9,7 @@ from tests.environment import ROOT
 
 pytestmark = [pytest.mark.flow, pytest.mark.server, pytest.mark.slow]
 
-SAMPLE = {"--seed": "20131007", "--orders": "48", "--kills": "5", "--faults": "30"}
+SAMPLE = {"--seed": "20131007", "--orders": "36", "--kills": "4", "--faults": "24"}
 END_S = 500
 
 

@@ -19,6 +19,13 @@ SPREAD = Decimal("0.02")
 FARTHEST = Decimal("0.02")
 CENT = Decimal("0.01")
 WORKING = ("new", "partially_filled")
+# TWS has no word for an expiry; a rejection after the acceptance is listed as a cancel to who did not hear it.
+TWS_SHOWS = {
+    "expired": ("canceled",),
+    "rejected": ("rejected", "canceled"),
+    "done_for_day": ("new", "partially_filled"),
+    "suspended": ("new", "partially_filled", "suspended"),
+}
 
 
 class Mids(dict):
@@ -71,12 +78,18 @@ class Venue:
 
     def records(self) -> dict[str, dict[str, Any]]:
         """The venue's own record of each account."""
-        return {account.name: self.admin.record(account.name) for account in ACCOUNTS}
+        return {account.name: self.record(account) for account in ACCOUNTS}
+
+    def record(self, account: TestedAccount) -> dict[str, Any]:
+        """The venue's own record of one account; of one at a TWS, as that shows it."""
+        if account.kind == "interactive_brokers":
+            return as_tws_shows(self.admin.tws(account.name).record())
+        return self.admin.record(account.name)
 
     def do(self, deed: str) -> None:
         """Do one thing that nobody asked for; a deed that finds nothing to be done to is left out."""
         account = self.chance.choice(ACCOUNTS)
-        record = self.admin.record(account.name)
+        record = self.record(account)
         try:
             done = _DEEDS[deed](self, account, record)
         except SandboxAdminError:
@@ -101,7 +114,7 @@ class Venue:
     def _act(self, record: dict[str, Any], *actions: str) -> bool:
         for raw in self._working(record):
             for action in actions:
-                self.admin.act(raw["id"], action)
+                self.admin.act(_venue_id(raw), action)
             return True
         return False
 
@@ -110,7 +123,7 @@ class Venue:
             leaves = Decimal(raw["qty"]) - Decimal(raw["filled_qty"])
             px = raw["limit_price"] or raw["stop_price"] or START_PX[raw["symbol"]]
             qty = max((leaves * share).quantize(Decimal(1)), Decimal(1))
-            self.admin.fill(raw["id"], min(qty, leaves), Decimal(px))
+            self.admin.fill(_venue_id(raw), min(qty, leaves), Decimal(px))
             return True
         return False
 
@@ -119,16 +132,20 @@ class Venue:
         if not trades:
             return False
         trade = self.chance.choice(trades)
+        exec_id = trade.get("venue_exec_id") or trade["exec_id"]
         if bust:
-            self.admin.bust(trade["exec_id"])
+            self.admin.bust(exec_id)
         else:
-            self.admin.correct(trade["exec_id"], trade["qty"], Decimal(trade["px"]) + CENT)
+            self.admin.correct(exec_id, trade["qty"], Decimal(trade["px"]) + CENT)
         return True
 
     def _place_by_hand(self, account: TestedAccount) -> bool:
         self.by_hand += 1
         symbol = self.chance.choice(list(START_PX))
         price = (START_PX[symbol] * Decimal("0.9")).quantize(CENT)
+        if account.kind == "interactive_brokers":
+            self.admin.tws(account.name).place(symbol, "BUY", 3, order_type="LMT", lmt_price=price, tif="GTC")
+            return True
         body = {"client_order_id": f"by-hand-{account.name}-{self.by_hand}", "symbol": symbol, "side": "buy"}
         body |= {"type": "limit", "time_in_force": "gtc", "qty": "3", "limit_price": str(price)}
         key, secret = self.sandbox.keys(account.name)
@@ -139,6 +156,17 @@ class Venue:
                 return True
         except (OSError, urllib.error.HTTPError):
             return True  # hit by a fault that was ordered for the desk; the order may be there or not
+
+
+def as_tws_shows(record: dict[str, Any]) -> dict[str, Any]:
+    """A TWS's record without what it never took, each order with the statuses that TWS's words for it can mean."""
+    taken = [raw for raw in record["orders"] if raw["venue_order_id"]]
+    orders = [raw | {"shown_as": TWS_SHOWS.get(raw["status"], ())} for raw in taken]
+    return record | {"orders": orders}
+
+
+def _venue_id(raw: dict[str, Any]) -> str:
+    return raw.get("venue_order_id") or raw["id"]
 
 
 def _words(detail: dict[str, Any]) -> str:

@@ -92,9 +92,9 @@ def _chain(raw: dict[str, Any], by_id: Mapping[str, dict[str, Any]]) -> list[dic
 
 
 def _told_twice(account: str, record: Mapping[str, Any], there: list[VenueOrder]) -> Iterator[str]:
-    ids = Counter(raw["client_order_id"] for raw in record["orders"])
+    ids = Counter(raw["client_order_id"] for raw in record["orders"] if raw["client_order_id"])
     yield from (f"{account}: {name} is at the venue {n} times" for name, n in ids.items() if n > 1)
-    wanted = Counter(order.client_order_id.partition("~")[0] for order in there)
+    wanted = Counter(order.client_order_id.partition("~")[0] for order in there if order.client_order_id)
     yield from (f"{account}: {name} was wanted once and placed {n} times" for name, n in wanted.items() if n > 1)
 
 
@@ -112,7 +112,7 @@ def _unknown_here(
 
 
 def _different(account: str, there: list[VenueOrder], here: list[BookedOrder]) -> Iterator[str]:
-    by_name = {order.client_order_id: order for order in there}
+    by_name = {order.client_order_id: order for order in there if order.client_order_id}
     by_id = {raw["id"]: order for order in there for raw in order.chain}
     for order in here:
         found = by_name.get(order.client_order_id) or by_id.get(order.broker_order_id)
@@ -126,9 +126,10 @@ def _different(account: str, there: list[VenueOrder], here: list[BookedOrder]) -
 
 def _differences(account: str, order: BookedOrder, found: VenueOrder) -> Iterator[str]:
     raw, name = found.now, f"{account}: {order.client_order_id}"
+    shown_as = raw.get("shown_as") or (OUR_WORD.get(raw["status"], raw["status"]),)
     pairs = {
         "broker_order_id": (order.broker_order_id, raw["id"]),
-        "status": (order.status, OUR_WORD.get(raw["status"], raw["status"])),
+        "status": (order.status, order.status if order.status in shown_as else shown_as[0]),
         "cum_qty": (order.cum_qty, Decimal(raw["filled_qty"])),
         "price": (order.price, _decimal(raw["limit_price"])),
         "order_qty": (order.order_qty, _decimal(raw["qty"]) if order.order_qty is not None else None),
