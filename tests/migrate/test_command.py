@@ -20,6 +20,7 @@ from tests.migrate.legacy import Legacy, build, build_postgres
 
 MIGRATE = "migrate_to_multi_broker"
 KILLS = 20
+STEPS = 13  # lines that a migration says until it validates, and none
 CONFIGURATION = """
 broker:
   name: "alpaca"
@@ -67,12 +68,9 @@ def test_killed_at_any_moment_the_source_is_unharmed_and_the_next_run_completes(
     legacy = build(tmp_path / "old.db", orders=3000)
     env, desk = desk_env(own_sqlite_url), own_sqlite_url.removeprefix("sqlite:///")
     before, empty = digest(legacy.place), counts(desk)
-    began = time.monotonic()
-    manage(MIGRATE, legacy.place, "--dry-run", env=env)
-    whole_run = time.monotonic() - began
     moments, killed, seen = random.Random(20), 0, []
     for _ in range(KILLS):
-        killed += ends_by_a_kill(legacy, env, after=whole_run * moments.uniform(0.2, 0.95))
+        killed += ends_by_a_kill(legacy, env, lines=moments.randrange(STEPS), seconds=moments.uniform(0, 0.1))
         assert digest(legacy.place) == before
         seen.append(counts(desk))
         if seen[-1] != empty:  # it was quicker than the kill: begin again
@@ -89,16 +87,16 @@ def test_killed_at_any_moment_the_source_is_unharmed_and_the_next_run_completes(
     assert {path.suffix for path in backups.iterdir()} == {".db"}  # what was cut off is cleared away
 
 
-def ends_by_a_kill(legacy: Legacy, env: dict[str, str], *, after: float) -> bool:
-    """Start a migration and kill it after so many seconds; whether it was still at work."""
+def ends_by_a_kill(legacy: Legacy, env: dict[str, str], *, lines: int, seconds: float) -> bool:
+    """Start a migration and kill it so many seconds after its n-th line; whether it was still at work."""
     command = [sys.executable, "manage.py", MIGRATE, legacy.place]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=ROOT, env=env, **quiet)
-    try:
-        process.wait(timeout=after)
-    except subprocess.TimeoutExpired:
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        for _ in range(lines):
+            process.stdout.readline()
+        time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
+        process.stdout.read()
+    return process.returncode == -signal.SIGKILL
 
 
 def test_plain_migrate_of_an_old_file_moves_its_tables_aside_and_back(own):
