@@ -55,6 +55,11 @@ class SandboxProcess:
         return [name for name, about in self.profile["accounts"].items() if about.get("kind", "alpaca") == "alpaca"]
 
     @property
+    def addresses(self) -> dict[str, str]:
+        """The variables by which config/desk.yaml refers to it."""
+        return {"SANDBOX_URL": self.url, "SANDBOX_TWS_PORT": str(next(iter(self.tws_ports.values()), 0))}
+
+    @property
     def tws_accounts(self) -> list[str]:
         """The names of its accounts at Interactive Brokers."""
         return list(self.tws_ports)
