@@ -61,8 +61,8 @@ def place_at_tws(order: Mapping[str, Any], port: str) -> dict[str, Any]:
         try:
             with TwsClient(int(port), CLIENT_ID) as client:
                 client.socket.settimeout(ANSWER_S)
-                client.place(order["symbol"], "BUY", order["qty"], "LMT", orderRef=name, **terms)
-                status = client.wait_for("order_status")
+                order_id = client.place(order["symbol"], "BUY", order["qty"], "LMT", orderRef=name, **terms)
+                status = client.wait_for("order_status", lambda message, mine=str(order_id): message[1] == mine)
                 return {"id": status[6], "client_order_id": name, "qty": order["qty"]} | {
                     "limit_price": order["limit_price"]
                 }
