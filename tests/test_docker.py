@@ -91,6 +91,7 @@ def test_every_account_of_the_configuration_has_a_worker_that_uses_threads():
     assert all("threads" in queues[broker_queue(name)] for name in accounts)
 
 
+@pytest.mark.slow
 def test_configuration_of_the_containers_is_accepted(tmp_path):
     env = desk_env(tmp_path / "data", ALPACA_API_KEY="key", ALPACA_SECRET_KEY="secret")
     manage("migrate", "--verbosity=0", env=env)

@@ -18,6 +18,8 @@ from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 from tests.brokers.stream_clients import eventually
 from tradingdesk.fix import ExecType, OrdStatus, Side
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = "alpaca_margin"
 numbers = count(1)
 

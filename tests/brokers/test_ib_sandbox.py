@@ -19,6 +19,8 @@ from tradingdesk.fix import ExecType, OrdStatus, OrdType, Side, TimeInForce
 
 from .scripted_tws import Recorder, wait_until
 
+pytestmark = pytest.mark.slow
+
 CLIENT_IDS, LABELS = itertools.count(300), itertools.count(1)
 ODD = {"filled_first_probability": 1, "status_twice_probability": 1, "account_id": "DU1000002"}
 OTHERS = {

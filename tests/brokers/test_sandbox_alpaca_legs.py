@@ -15,6 +15,8 @@ from tests.brokers.sandbox_contract import MISSING, ContractCheck
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 from tests.brokers.test_sandbox_server import eventually, limit, market, refusal
 
+pytestmark = pytest.mark.slow
+
 EXITS = {"take_profit": {"limit_price": 190}, "stop_loss": {"stop_price": 170}}
 NESTED = GetOrderByIdRequest(nested=True)
 

@@ -14,6 +14,8 @@ from tests.brokers.sandbox_contract import MISSING, contract_of
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 from tests.brokers.stream_clients import eventually
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = "alpaca_margin"
 PATH = "/v2beta1/events/activities"
 LONG_AGO = (datetime.now(UTC) - timedelta(days=1)).isoformat()

@@ -14,6 +14,8 @@ import requests
 from tests.brokers.sandbox_client import SandboxAdmin, SandboxAdminError
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:

@@ -15,6 +15,8 @@ from alpaca.trading.models import TradeUpdate
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 from tests.brokers.stream_clients import Heard, eventually, quotes, trade_updates
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = "alpaca_margin"
 numbers = count(1)
 

@@ -17,6 +17,8 @@ from brokers.sandbox.tws.layouts import COMPLETED_ORDER, OPEN_ORDER
 from tests.brokers.sandbox_process import ROOT, start_sandbox
 from tests.brokers.sandbox_tws_client import TwsClient, TwsGone
 
+pytestmark = pytest.mark.slow
+
 CAPTURES = Path(os.environ.get("DESK_SHARED", ROOT.parent / "shared")) / "captures" / "ib"
 AFTER_164 = 5  # openOrder and completedOrder have five fields more at version 170 than in the recording
 

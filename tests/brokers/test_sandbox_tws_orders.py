@@ -10,6 +10,8 @@ import pytest
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 from tests.brokers.sandbox_tws_client import TwsClient
 
+pytestmark = pytest.mark.slow
+
 CLIENT_IDS = itertools.count(10)
 ODD = {"filled_first_probability": 1, "status_twice_probability": 1, "account_id": "DU1000002"}
 OTHERS = {

@@ -12,6 +12,8 @@ import pytest
 from tests.brokers.sandbox_process import start_sandbox
 from tests.brokers.sandbox_tws_client import TwsClient
 
+pytestmark = pytest.mark.slow
+
 STEPS, SETTLE_S = 300, 30.0
 ORDER_STATUS, EXECUTION, COMMISSION = "3", "11", "59"
 DONE = ("Filled", "Cancelled", "Inactive")

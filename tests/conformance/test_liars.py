@@ -14,7 +14,7 @@ from tests.conformance.harnesses import alpaca
 from tests.conformance.sandbox import SEND_FAULTS
 from tradingdesk.fix import OrdType, TimeInForce
 
-pytestmark = pytest.mark.parametrize("harness", ["alpaca"], indirect=True)
+pytestmark = [pytest.mark.parametrize("harness", ["alpaca"], indirect=True), pytest.mark.slow]
 FOK = {"ord_type": OrdType.LIMIT, "time_in_force": TimeInForce.FOK, **PRICES[OrdType.LIMIT]}
 TRAILING = {"ord_type": OrdType.TRAILING_STOP, "time_in_force": TimeInForce.DAY, **PRICES[OrdType.TRAILING_STOP]}
 DROPPED = SEND_FAULTS[0]

@@ -11,6 +11,8 @@ from tests.conformance.bench import FAR_ABOVE, RESTING, assert_well_formed, canc
 from tests.conformance.cases import claimed_groups, claimed_orders, each, refused_orders
 from tradingdesk.fix import ExecType, OrderClass, OrdStatus, OrdType, Side, TimeInForce
 
+pytestmark = pytest.mark.slow
+
 TERMS = ("order_qty", "notional", "price", "stop_px", "trail_price", "trail_percent", "extended_hours")
 AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
 ENDED = (OrdStatus.FILLED, OrdStatus.CANCELED)

@@ -11,6 +11,8 @@ from tests.conformance.bench import FAR_BELOW, RESTING, assert_well_formed, benc
 from tests.conformance.harness import ASK_PX, BID_PX
 from tradingdesk.fix import ExecType, OrdStatus, Side
 
+pytestmark = pytest.mark.slow
+
 CENT = Decimal("0.01")
 
 

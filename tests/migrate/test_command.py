@@ -18,6 +18,8 @@ from tests import services
 from tests.environment import ROOT, manage
 from tests.migrate.legacy import Legacy, build, build_postgres
 
+pytestmark = pytest.mark.slow
+
 MIGRATE = "migrate_to_multi_broker"
 KILLS = 20
 STEPS = 13  # lines that a migration says until it validates, and none
