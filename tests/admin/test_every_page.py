@@ -15,6 +15,8 @@ from tradingdesk.backoffice.admins import AppendOnlyAdmin, ReadOnlyAdmin
 from tradingdesk.facts import Fact
 from tradingdesk.fix import OrdStatus, RequestState, Side
 
+pytestmark = pytest.mark.slow
+
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 OURS = [
     model for app in ("tradingdesk", "brokers", "risk", "orders") for model in apps.get_app_config(app).get_models()

@@ -23,6 +23,8 @@ from tests.brokers.alpaca_samples import market_order, new_order
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 from tradingdesk.fix import ExecType, OrdStatus, OrdType, Side, TimeInForce
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 20.0
 numbers = count(1)
 

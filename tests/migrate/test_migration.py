@@ -23,7 +23,7 @@ from tradingdesk.config.models import ConfigurationRecord
 from tradingdesk.config.record import configuration_in_force
 from tradingdesk.errors import Conflict, InvalidInput
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 TARGETS = {
     "signals": Signal,
