@@ -119,7 +119,7 @@ def _columns(name: str, account: Account) -> dict[str, Any]:
 
 def _store(name: str, columns: dict[str, Any], *, actor: str, reason: str) -> None:
     """Write an account's columns and, when that changes any, the event that tells of it."""
-    known = BrokerAccount.objects.select_for_update().filter(broker_name=name).first()
+    known = BrokerAccount.objects.select_for_update(no_key=True).filter(broker_name=name).first()
     before = {column: getattr(known, column) for column in columns} if known else None
     if before == columns:
         return

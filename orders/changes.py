@@ -83,7 +83,7 @@ def request_cancel(*, order: Order, actor: str, reason: str = "") -> OrderReques
     with transaction.atomic():
         if settle_canceled_unsent(order, actor=actor, reason=reason):
             return None
-        order = Order.objects.select_for_update().get(pk=order.pk)
+        order = Order.objects.locked().get(pk=order.pk)
         _refuse_closed(order)
         waiting = order.requests.unanswered().filter(kind=RequestKind.CANCEL).first()
         if waiting is not None:
@@ -108,7 +108,7 @@ def request_replace(*, order: Order, changes: Changes, actor: str, reason: str =
     market = with_prices(known_market(ticket), ticket)
     with transaction.atomic():
         held = exposure.lock_for_decision(market.names, order.symbol)
-        order = Order.objects.select_for_update().get(pk=order.pk)
+        order = Order.objects.locked().get(pk=order.pk)
         _refuse_unreplaceable(order, changes)
         denials = _judge(order, ticket, market, held)
         if not denials:

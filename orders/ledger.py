@@ -140,7 +140,7 @@ def places(count: int, field: models.Field | None = None, name: str = "key") -> 
 @cache
 def _lock_orders(count: int) -> Select:
     keys = places(count, Order._meta.pk)
-    return Select(Order.objects.select_for_update().filter(pk__in=keys).order_by("pk"))
+    return Select(Order.objects.locked().filter(pk__in=keys))
 
 
 @cache

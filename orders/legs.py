@@ -220,7 +220,7 @@ def to_close(parent: Order) -> Decimal:
 @transaction.atomic
 def close_legs(order: Order, closed_as: ClosedAs, text: str, *, actor: str = "") -> None:
     """Close those legs of an order that no broker has, as the order itself was."""
-    legs = order.legs.select_for_update().filter(closed_at=None, broker_order_id=None) if order.is_linked else ()
+    legs = order.legs.locked().filter(closed_at=None, broker_order_id=None) if order.is_linked else ()
     kinds = {ClosedAs.CANCELED: "order.cancelled", ClosedAs.EXPIRED: "order.expired"}
     for leg in legs:
         before = state_of(leg)

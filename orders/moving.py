@@ -15,7 +15,7 @@ from tradingdesk.audit.models import AuditEvent
 from tradingdesk.fix import Side
 from tradingdesk.statements import Param, Select
 
-lock_order = Select(Order.objects.select_for_update().filter(pk=Param("order", Order._meta.pk)).order_by())
+lock_order = Select(Order.objects.locked().filter(pk=Param("order", Order._meta.pk)))
 
 
 def settle_reservation(

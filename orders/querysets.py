@@ -9,6 +9,10 @@ from tradingdesk.fix import RequestState
 
 
 class OrderQuerySet(models.QuerySet):
+    def locked(self):
+        """Orders in the order of their keys, locked until the transaction ends; facts about them may be added."""
+        return self.select_for_update(of=("self",), no_key=True).order_by("pk")
+
     def open(self):
         """Orders that may still trade or are in doubt."""
         return self.filter(status__in=lifecycle.OPEN)

@@ -58,7 +58,7 @@ def reroute_order(order_pk: int) -> bool:
 
 def _move(order: Order, ticket: OrderTicket, market: Market) -> None:
     held = exposure.lock_for_decision(market.names, order.symbol)
-    order = Order.objects.select_for_update(of=("self",)).select_related("instrument").get(pk=order.pk)
+    order = Order.objects.locked().select_related("instrument").get(pk=order.pk)
     left = order.account_id
     if left not in held.symbols or order.closed_as:
         raise _Stays

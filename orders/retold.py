@@ -25,7 +25,7 @@ def note_told_again(account: BrokerAccount, reports: Sequence[ExecutionReport]) 
     trades = [one for one in reports if one.source and one.exec_type == ExecType.TRADE]
     with transaction.atomic():
         orders = Order.objects.filter(account=account, broker_order_id__in={one.broker_order_id for one in trades})
-        locked = {order.broker_order_id: order for order in orders.select_for_update().order_by("pk")}
+        locked = {order.broker_order_id: order for order in orders.locked()}
         found, names = _told_of(order.pk for order in locked.values())
         again: list[BrokerMessage] = []
         for report in trades:

@@ -29,6 +29,7 @@ from orders import lifecycle, sync, wakeups
 from orders.executions import apply_cancel_rejected, apply_report
 from orders.legs import legs_to_send
 from orders.models import Order, OrderRequest
+from orders.moving import lock_order
 from orders.unsent import settle_refused
 from risk.rulebook import current_rulebook
 from tradingdesk.fix import OrderClass, OrdType, RequestKind, RequestState, Side, TimeInForce
@@ -227,8 +228,8 @@ def _take_answer(request: OrderRequest, answer: ExecutionReport | None) -> None:
 def _answer_cancel(request: OrderRequest) -> None:
     """The broker took the cancel; that the order is cancelled is told by a report of its own."""
     with transaction.atomic():
-        OrderRequest.objects.filter(pk=request.pk).update(state=RequestState.ACCEPTED, answered_at=timezone.now())
         Order.objects.filter(pk=request.order_id).update(outcome_unknown_since=None)
+        OrderRequest.objects.filter(pk=request.pk).update(state=RequestState.ACCEPTED, answered_at=timezone.now())
 
 
 def _take_refusal(request: OrderRequest, error: NotSupported | OrderRefused) -> None:
@@ -265,6 +266,7 @@ def _mark_unknown(request: OrderRequest, text: str) -> None:
     pause = min(FIRST_QUESTION_AFTER * 2 ** min(request.attempts, 5), LONGEST_PAUSE)
     now = timezone.now()
     with transaction.atomic():
+        lock_order.first(order=request.order_id)  # before the request, as reports do
         values = {"state": RequestState.UNKNOWN, "text": text, "not_before": now + timedelta(seconds=pause)}
         if not OrderRequest.objects.filter(pk=request.pk).unanswered().update(**values):
             return  # a report told it meanwhile

@@ -42,7 +42,7 @@ def route_order(order_pk: int) -> None:
     ticket = ticket_of(order)
     market = with_prices(known_market(ticket), ticket)
     with transaction.atomic():
-        order = Order.objects.select_for_update().get(pk=order_pk)
+        order = Order.objects.locked().get(pk=order_pk)
         if order.account_id is None and order.closed_as is None:
             decide_and_store(order, ticket, market, actor="system:router")
 

@@ -5,6 +5,12 @@ import sys
 from itertools import pairwise
 
 from celery import Celery
+from celery.signals import worker_shutting_down
+
+from tradingdesk.running.ending import end_within
+
+# Longer than any task of the desk takes, and than what started the worker waits for it.
+END_WITHIN = 60.0
 
 
 def _runs_threads(argv: list[str]) -> bool:
@@ -20,3 +26,9 @@ if _runs_threads(sys.argv):
 app = Celery("tradingdesk")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_shutting_down.connect
+def end_in_time(**kwargs) -> None:
+    """See that a worker that was told to end does, where nobody is left to kill it: a pool may wait for ever."""
+    end_within(END_WITHIN)

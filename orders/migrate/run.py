@@ -78,7 +78,7 @@ def account_for(broker_name: str, *, actor: str) -> tuple[BrokerAccount, bool]:
     Raises:
         InvalidInput: it is not there, and no adapter has its name.
     """
-    account = BrokerAccount.objects.select_for_update().filter(pk=broker_name).first()
+    account = BrokerAccount.objects.select_for_update(no_key=True).filter(pk=broker_name).first()
     if account is not None:
         return account, False
     if broker_name not in adapter_names():

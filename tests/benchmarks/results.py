@@ -22,7 +22,7 @@ class Result:
         """Fold rounds of (desk, baseline); `n` is how many orders or executions the desk had in all of them."""
         values, baselines = zip(*rounds, strict=True)
         value, baseline = statistics.median(values), statistics.median(baselines)
-        return cls(round(value, 2), unit, round(baseline, 2), round(value / baseline, 3), n)
+        return cls(round(value, 2), unit, round(baseline, 2), float(f"{value / baseline:.4g}"), n)
 
 
 def write(results: dict[str, Result], path: Path) -> None:

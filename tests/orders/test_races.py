@@ -12,7 +12,9 @@ from brokers.models import BrokerAccount
 from orders import sending
 from orders.executions import apply_report
 from orders.intake import submit_order
+from orders.ledger import _lock_orders
 from orders.models import Execution, Order, OrderRequest, Position, ReconciliationBreak
+from orders.moving import lock_order
 from orders.reconcile.breaks import refresh_block
 from orders.reconcile.compare import BreakKind
 from orders.ticket import parse_ticket
@@ -206,6 +208,37 @@ def test_fills_of_several_orders_racing_with_new_orders_lose_nothing():
     assert (Execution.objects.count(), Position.objects.get().qty) == (12, 120)
     assert [broker.order.cum_qty for broker in brokers] == [30, 30, 30, 30]
     assert_books_balance()
+
+
+@pytest.mark.parametrize("lock", [lock_order, _lock_orders(1)], ids=["one", "several"])
+def test_order_can_be_locked_while_a_fact_about_it_is_being_added(lock):
+    """A comparison adds breaks in an order of its own: waiting for it could be waiting in a circle."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    order = submit(broker_name="alpaca")
+    added, locked = Event(), Event()
+
+    def add_a_break() -> None:
+        try:
+            with transaction.atomic():
+                break_ = {"kind": BreakKind.STATUS, "key": "1", "signature": "1"}
+                ReconciliationBreak.objects.create(account_id="alpaca", order=order, **break_)
+                added.set()
+                locked.wait(30)
+        finally:
+            connection.close()
+
+    adding = Thread(target=add_a_break)
+    adding.start()
+    assert added.wait(30)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '10s'")
+        found = lock.first(order=order.pk, key0=order.pk)
+        locked.set()
+    adding.join(30)
+
+    assert found == order
 
 
 def test_request_that_all_threads_are_woken_for_is_sent_once(monkeypatch):

@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests import environment
 from tests.environment import ROOT
 from tests.flows.running_desk import eventually
 from tradingdesk.running.children import Child, stop_all
@@ -20,6 +23,11 @@ DEAF = [
     "-c",
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)",
 ]
+WORKER = """
+import tradingdesk.celery
+tradingdesk.celery.END_WITHIN = 2.0
+tradingdesk.celery.app.worker_main(["worker", "--pool=prefork", "--concurrency=1", "--queues=desk"])
+"""
 PARENT = """
 import sys, time
 from tradingdesk.running.children import Child
@@ -105,3 +113,21 @@ def test_folder_belongs_to_one_desk_at_a_time(tmp_path):
         pass
     with only_desk_on(data):
         pass
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_worker_whose_pool_cannot_end_is_killed_at_its_own_deadline(tmp_path):
+    """As it can be after the desk was killed: then nobody else is there to do so."""
+    env = environment.desk_env(tmp_path / "data", f"sqlite:///{environment.migrated_sqlite()}")
+    worker = subprocess.Popen([sys.executable, "-c", WORKER], cwd=ROOT, env=env, start_new_session=True)
+    try:
+        eventually(lambda: len(psutil.Process(worker.pid).children()) == 1, "the pool has started")
+        (child,) = psutil.Process(worker.pid).children()
+        child.suspend()
+        worker.terminate()
+        assert worker.wait(60) == -signal.SIGKILL
+        eventually(lambda: not lives(child.pid), "the child is gone, too")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)
