@@ -105,8 +105,11 @@ def _environment(folder: Path, database_url: str, redis_url: str, sandbox: Sandb
 
 
 def _configuration() -> dict:
-    """The desk's own configuration, with limits that stop nothing; the sandbox's quotes stand still."""
+    """The desk's own configuration of ACCOUNTS, with limits that stop nothing; the sandbox's quotes stand still."""
     settings = yaml.safe_load((environment.ROOT / "config" / "desk.yaml").read_text(encoding="utf-8"))
+    settings["brokers"] = {name: settings["brokers"][name] for name in ACCOUNTS}
+    for name, share in zip(ACCOUNTS, (0.7, 0.3), strict=True):
+        settings["brokers"][name]["allocation_percent"] = share
     settings["risk"] = {
         "max_order_qty": PLENTY,
         "max_order_notional": PLENTY,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
+from tests.brokers.sandbox_records import as_tws_shows
 from tests.environment import ROOT
 from tests.faults.naive import read_books
-from tests.faults.venue import as_tws_shows
 from tests.faults.verdict import disagreements
 from tests.services import die_with_parent
 

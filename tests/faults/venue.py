@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.brokers.sandbox_client import SandboxAdminError
 from tests.brokers.sandbox_process import SandboxProcess
+from tests.brokers.sandbox_records import as_tws_shows
 from tests.faults.accounts import ACCOUNTS, TestedAccount
 from tests.faults.catalogue import REQUEST_FAULTS, STREAM_FAULTS, Fault
 
@@ -19,13 +20,6 @@ SPREAD = Decimal("0.02")
 FARTHEST = Decimal("0.02")
 CENT = Decimal("0.01")
 WORKING = ("new", "partially_filled")
-# TWS has no word for an expiry; a rejection after the acceptance is listed as a cancel to who did not hear it.
-TWS_SHOWS = {
-    "expired": ("canceled",),
-    "rejected": ("rejected", "canceled"),
-    "done_for_day": ("new", "partially_filled"),
-    "suspended": ("new", "partially_filled", "suspended"),
-}
 
 
 class Mids(dict):
@@ -156,13 +150,6 @@ class Venue:
                 return True
         except (OSError, urllib.error.HTTPError):
             return True  # hit by a fault that was ordered for the desk; the order may be there or not
-
-
-def as_tws_shows(record: dict[str, Any]) -> dict[str, Any]:
-    """A TWS's record without what it never took, each order with the statuses that TWS's words for it can mean."""
-    taken = [raw for raw in record["orders"] if raw["venue_order_id"]]
-    orders = [raw | {"shown_as": TWS_SHOWS.get(raw["status"], ())} for raw in taken]
-    return record | {"orders": orders}
 
 
 def _venue_id(raw: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from orders.models import Execution, Order, OrderRequest, Position
+from tests.brokers.sandbox_records import is_shown_as
 from tests.orders.invariants import assert_books_balance
 from tradingdesk.audit.models import AuditEvent
 
@@ -91,7 +92,7 @@ def _orders(account: str, record: dict[str, Any]) -> Iterator[str]:
 def _order(order, raw: dict[str, Any]) -> Iterator[str]:
     pairs = {
         "broker_order_id": (order.broker_order_id, raw["id"]),
-        "status": (order.status, raw["status"]),
+        "status": (order.status, order.status if is_shown_as(raw, order.status) else raw["status"]),
         "cum_qty": (order.cum_qty, Decimal(raw["filled_qty"])),
         "price": (order.price, _decimal(raw["limit_price"])),
         "stop_px": (order.stop_px, _decimal(raw["stop_price"])) if order.ord_type != "trailing_stop" else (0, 0),

@@ -11,7 +11,7 @@ from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 from tests.flows.running_desk import RunningDesk
 
 LINES_SHOWN = 60
-ACCOUNTS = {"alpaca": {"partial_fill_probability": 0.2}, "alpaca_margin": {"partial_fill_probability": 0.2}}
+ACCOUNTS = {name: {"partial_fill_probability": 0.2} for name in ("alpaca", "alpaca_margin", "interactive_brokers")}
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import sqlite3
 from decimal import Decimal
 
 import pytest
-import yaml
 
 from tests.conformance.harness import Harness
 from tests.conformance.harnesses import harness_class, harness_names
@@ -20,37 +19,18 @@ RESTING = {"symbol": "IBM", "side": "buy", "order_qty": "10", "ord_type": "limit
 
 @pytest.fixture(params=harness_names())
 def venue(request, sandbox) -> Harness:
-    """The broker's own side of one account."""
+    """The broker's own side of an account of the shipped configuration."""
     return harness_class(request.param)(sandbox)
 
 
 @pytest.fixture
-def desk(venue, sandbox, migrated_env, new_desk, tmp_path) -> RunningDesk:
-    config = tmp_path / "desk.yaml"
-    config.write_text(yaml.safe_dump(with_interactive_brokers()), encoding="utf-8")
-    keys = sandbox_keys(config, ROOT / "config" / "sandbox.yaml")
-    desk = new_desk(migrated_env(**sandbox.addresses, **keys, DESK_CONFIG=str(config)))
+def desk(venue, sandbox, migrated_env, new_desk) -> RunningDesk:
+    keys = sandbox_keys(ROOT / "config" / "desk.yaml", ROOT / "config" / "sandbox.yaml")
+    desk = new_desk(migrated_env(**sandbox.addresses, **keys))
     desk.start()
     listed = {"symbol": "IBM", "side": "buy", "order_qty": "1", "broker_name": venue.account}
     eventually(lambda: desk.call("POST", "/api/v1/orders/preview/", listed)[0] == 200, "the account trades")
     return desk
-
-
-def with_interactive_brokers() -> dict:
-    """The shipped configuration, and an account at the sandbox's TWS."""
-    settings = yaml.safe_load((ROOT / "config" / "desk.yaml").read_text(encoding="utf-8"))
-    settings["brokers"]["alpaca"]["allocation_percent"] = 0.4
-    settings["brokers"]["interactive_brokers"] = {
-        "enabled": True,
-        "allocation_percent": 0.3,
-        "paper_trading": True,
-        "host": "127.0.0.1",
-        "port": "${SANDBOX_TWS_PORT}",
-        "client_id": 101,
-        "account_id": "DU1000001",
-        "symbols": ["IBM", "BAC"],
-    }
-    return settings
 
 
 def place(desk: RunningDesk, venue: Harness, name: str) -> int:

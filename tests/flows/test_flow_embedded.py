@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.brokers.sandbox_records import records
 from tests.flows.order_flow import Clients, change_some, mid_prices, orders, surely_taken
 from tests.flows.running_desk import RunningDesk, eventually
 from tests.flows.settling import compare, settle
@@ -28,10 +29,10 @@ def kill_desk_at(point: str, desk: RunningDesk, sandbox, clients: Clients, bodie
 
 @pytest.mark.parametrize("point", ["request_received", "before_answer", "after_answer"])
 def test_desk_and_venue_agree_after_the_whole_desk_was_killed_mid_send(point, sandbox, migrated_env, new_desk):
-    env = migrated_env(SANDBOX_URL=sandbox.url)
+    env = migrated_env(**sandbox.addresses)
     desk = new_desk(env)
     desk.start()
-    bodies = list(orders(SEED, ORDERS, mid_prices(sandbox), sandbox.accounts))
+    bodies = list(orders(SEED, ORDERS, mid_prices(sandbox), records(sandbox)))
     clients = Clients(desk)
     clients.send(bodies[:20])
     held = kill_desk_at(point, desk, sandbox, clients, bodies[20:60])
@@ -44,6 +45,6 @@ def test_desk_and_venue_agree_after_the_whole_desk_was_killed_mid_send(point, sa
     assert found["orders"] == ORDERS
     assert len(clients.of(200, 201)) >= ORDERS * 3 // 4
     assert all(changed.values())
-    at_venue = [raw for account in sandbox.accounts for raw in sandbox.admin.record(account)["orders"]]
+    at_venue = [raw for record in records(sandbox).values() for raw in record["orders"]]
     assert sum(raw["client_order_id"] == held for raw in at_venue) == 1
     assert "Traceback" not in desk.log

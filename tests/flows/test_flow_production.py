@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from tests.brokers.sandbox_records import records
 from tests.flows.order_flow import Clients, change_some, mid_prices, orders, surely_taken
 from tests.flows.running_desk import RunningDesk, eventually
 from tests.flows.settling import compare, settle
@@ -32,10 +33,10 @@ def kill_worker_at(point: str, desk: RunningDesk, sandbox, clients: Clients, bod
 def test_desk_and_venue_agree_after_the_worker_was_killed_mid_send(
     sandbox, desk_env, own_pg_url, own_redis_url, new_desk
 ):
-    env = desk_env(own_pg_url, own_redis_url, SANDBOX_URL=sandbox.url)
+    env = desk_env(own_pg_url, own_redis_url, **sandbox.addresses)
     desk = new_desk(env)
     desk.start()
-    bodies = list(orders(SEED, ORDERS, mid_prices(sandbox), sandbox.accounts))
+    bodies = list(orders(SEED, ORDERS, mid_prices(sandbox), records(sandbox)))
     clients = Clients(desk)
     clients.send(bodies[:50])
     held = [
@@ -60,6 +61,6 @@ def test_desk_and_venue_agree_after_the_worker_was_killed_mid_send(
     }
     assert {tif for _, tif in found["kinds_acknowledged"]} == {"day", "gtc", "ioc", "fok"}
     for name in held:
-        at_venue = [raw for account in sandbox.accounts for raw in sandbox.admin.record(account)["orders"]]
+        at_venue = [raw for record in records(sandbox).values() for raw in record["orders"]]
         assert sum(raw["client_order_id"] == name for raw in at_venue) == 1
     assert "Traceback" not in desk.log

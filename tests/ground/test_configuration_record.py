@@ -223,9 +223,11 @@ def test_load_config_of_a_wrong_file_is_one_line_and_exit_2(file):
 
 def test_shipped_file_is_sound_with_what_the_desk_command_sets(monkeypatch):
     monkeypatch.setenv("SANDBOX_URL", "http://127.0.0.1:8001")
+    monkeypatch.setenv("SANDBOX_TWS_PORT", "7497")
     for account in ("ALPACA", "ALPACA_MARGIN"):
         monkeypatch.setenv(f"{account}_API_KEY", "key")
         monkeypatch.setenv(f"{account}_SECRET_KEY", "secret")
     load(ROOT / "config" / "desk.yaml", actor="system:config")
-    assert set(BrokerAccount.objects.filter(enabled=True).values_list("pk", flat=True)) == {"alpaca", "alpaca_margin"}
+    enabled = BrokerAccount.objects.filter(enabled=True).order_by("pk").values_list("pk", flat=True)
+    assert list(enabled) == ["alpaca", "alpaca_margin", "interactive_brokers"]
     assert set(REQUIRED) <= {control for control, scope, _ in limits() if scope == Scope.FIRM}

@@ -15,6 +15,7 @@ from tests.flows.running_desk import RunningDesk, descendants, eventually
 
 pytestmark = [pytest.mark.flow, pytest.mark.slow]
 
+ACCOUNTS = ["alpaca", "alpaca_margin", "interactive_brokers"]
 MARKET_BUY = {"symbol": "IBM", "side": "buy", "order_qty": "5", "ord_type": "market", "broker_name": "alpaca"}
 
 
@@ -35,7 +36,7 @@ def test_desk_starts_from_nothing_fills_an_order_and_ends_with_its_children(new_
     order = place(desk)
     filled = desk.order_in(order["client_order_id"], "filled")
     assert (filled["cum_qty"], filled["leaves_qty"]) == ("5", "0")
-    assert [row["broker_name"] for row in desk.all("/api/v1/brokers/")] == ["alpaca", "alpaca_margin"]
+    assert [row["broker_name"] for row in desk.all("/api/v1/brokers/")] == ACCOUNTS
     assert stat.S_IMODE((desk.data / "credentials.json").stat().st_mode) == 0o600
     assert desk.credentials["url"] == desk.url
     for word in ("username", "password", "token", "url"):
@@ -63,7 +64,7 @@ def test_second_start_has_the_same_credentials_orders_and_broker_side(new_desk, 
 
 
 def test_second_desk_on_the_same_data_or_port_is_refused_in_one_line(new_desk, migrated_env, sandbox, tmp_path):
-    env = migrated_env(SANDBOX_URL=sandbox.url)
+    env = migrated_env(**sandbox.addresses)
     desk = new_desk(env)
     desk.start()
     same_data = second_desk(desk, env, desk.port + 1)
@@ -78,7 +79,7 @@ def test_second_desk_on_the_same_data_or_port_is_refused_in_one_line(new_desk, m
 
 
 def test_desk_that_is_told_to_stop_finishes_the_send_at_hand(new_desk, migrated_env, sandbox):
-    env = migrated_env(SANDBOX_URL=sandbox.url)
+    env = migrated_env(**sandbox.addresses)
     desk = new_desk(env)
     desk.start()
     sandbox.admin.hold("before_answer", operation="new_order")
@@ -151,9 +152,9 @@ def test_account_that_is_added_while_the_desk_runs_trades_and_streams_within_mom
     whole = (ROOT / "config" / "desk.yaml").read_text()
     before, margin = whole.index("  alpaca_margin:"), whole.index("# Where the desk keeps its data.")
     config = tmp_path / "desk.yaml"
-    config.write_text((whole[:before] + whole[margin:]).replace("allocation_percent: 0.7", "allocation_percent: 1"))
+    config.write_text((whole[:before] + whole[margin:]).replace("allocation_percent: 0.5", "allocation_percent: 1"))
     keys = dict(zip(("ALPACA_MARGIN_API_KEY", "ALPACA_MARGIN_SECRET_KEY"), sandbox.keys("alpaca_margin"), strict=True))
-    env = any_env(SANDBOX_URL=sandbox.url, DESK_CONFIG=str(config), **keys)
+    env = any_env(**sandbox.addresses, DESK_CONFIG=str(config), **keys)
     desk = new_desk(env)
     desk.start()
     assert [row["broker_name"] for row in desk.all("/api/v1/brokers/")] == ["alpaca"]
