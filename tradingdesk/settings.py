@@ -37,6 +37,10 @@ def _own_secret_key(path: Path) -> str:
 DATA_DIR = Path(env.str("DESK_DATA_DIR", default=str(BASE_DIR / "data"))).resolve()
 adopt(DATA_DIR)
 DESK_CONFIG = Path(env.str("DESK_CONFIG", default=str(BASE_DIR / "config" / "desk.yaml")))
+# Backups belong on another disk, or are copied there; archives of old history are listed in each.
+DESK_BACKUP_DIR = Path(env.str("DESK_BACKUP_DIR", default=str(DATA_DIR / "backups")))
+DESK_ARCHIVE_DIR = Path(env.str("DESK_ARCHIVE_DIR", default=str(DATA_DIR / "archives")))
+DESK_PG_BIN = env.str("DESK_PG_BIN", default="")  # where pg_dump and pg_restore are, if not along PATH
 REDIS_URL = env.str("REDIS_URL", default="")
 DATABASE_URL = env.str("DATABASE_URL", default="")
 try:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -60,6 +61,14 @@ class Plan:
 def configuration_in_force() -> ConfigurationRecord | None:
     """The latest version; None before the first load."""
     return ConfigurationRecord.objects.filter(version__gt=0).order_by("-version").first()
+
+
+def file_in_force(path: Path) -> str | None:
+    """The text of a file that says what is in force, without passwords in URLs; None when it says something else."""
+    in_force = configuration_in_force()
+    if in_force is None or _recordable(read_document(path).data) != in_force.whole:
+        return None
+    return _without_passwords(path.read_text(encoding="utf-8"))
 
 
 def plan(path: PathLike[str] | str) -> Plan:
@@ -142,7 +151,12 @@ def _recordable(value: Any) -> Any:
         return [_recordable(child) for child in value]
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
-    return _URL_PASSWORD.sub(r"\1***", value) if isinstance(value, str) else value
+    return _without_passwords(value) if isinstance(value, str) else value
+
+
+def _without_passwords(text: str) -> str:
+    """A text with no password that someone wrote into a URL; references stay."""
+    return _URL_PASSWORD.sub(r"\1***", text)
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:

@@ -1,0 +1,34 @@
+"""What the desk has done now and then for itself; the schedule names these tasks and their arguments."""
+
+import logging
+from pathlib import Path
+
+from celery import shared_task
+from django.conf import settings
+from django.utils import timezone
+
+from tradingdesk.audit import trail
+from tradingdesk.backup.make import SCHEDULED, back_up
+from tradingdesk.backup.retention import prune
+from tradingdesk.errors import DeskError
+
+log = logging.getLogger(__name__)
+
+BACKUP = "system:backup"
+
+
+@shared_task(name="tradingdesk.tasks.back_up_desk")
+def back_up_desk(to: str = "", keep_days: int = 14, keep_at_least: int = 3) -> None:
+    """Back the desk up into a folder, and remove scheduled backups there that are older than so many days.
+
+    The newest few stay however old they are. What fails is in the log and in the trail, and removes nothing.
+    """
+    folder = Path(to) if to else settings.DESK_BACKUP_DIR
+    try:
+        bundle = back_up(folder, actor=BACKUP, name=SCHEDULED, say=log.debug)
+    except DeskError as error:
+        log.error("no backup was made: %s", error)
+        trail.record(trail.event("backup.failed", actor=BACKUP, entity="backup", reason=str(error)))
+        return
+    log.info("backup %s", bundle.path)
+    prune(folder, now=timezone.now(), keep_days=keep_days, keep_at_least=keep_at_least, actor=BACKUP)
