@@ -55,7 +55,8 @@ class Capabilities:
 
     `unique_client_order_ids`: the broker itself refuses a second order with the same id, so a
     request whose outcome is unknown may be sent again (rule 5 of the desk). `connectionless`:
-    reads need no long-lived connection, so any process may make them.
+    reads need no long-lived connection, so any process may make them. `commissions`: the broker tells what
+    each trade cost, perhaps later than the trade.
     """
 
     ord_types: frozenset[OrdType]
@@ -69,6 +70,7 @@ class Capabilities:
     unique_client_order_ids: bool = False
     connectionless: bool = False
     streaming: bool = False
+    commissions: bool = False
     min_notional: Decimal | None = None
     fractional_time_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY})
     fractional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})

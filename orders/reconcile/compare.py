@@ -32,10 +32,12 @@ class BreakKind(StrEnum):
     POSITION = "position"
     CASH = "cash"
     TRANSFER_OR_CORPORATE_ACTION = "transfer_or_corporate_action"
+    COMMISSION = "commission"
 
 
-# Reading the broker again mends these; what they do to holdings shows as a break of its own, which does block.
-SAFE = frozenset({BreakKind.STATUS, BreakKind.QUANTITY, BreakKind.FILL_MISSING})
+# Reading the broker again mends these; what they do to holdings shows as a break of its own, which does block. A
+# commission that was never told makes no order unsafe.
+SAFE = frozenset({BreakKind.STATUS, BreakKind.QUANTITY, BreakKind.FILL_MISSING, BreakKind.COMMISSION})
 POSITIONS = frozenset({BreakKind.POSITION, BreakKind.TRANSFER_OR_CORPORATE_ACTION})
 
 _ON_ITS_WAY = frozenset({OrdStatus.PENDING, OrdStatus.PENDING_CANCEL, OrdStatus.PENDING_REPLACE})
@@ -50,6 +52,7 @@ PROPOSALS = {
     BreakKind.POSITION: "resolve breaks of fills first; then book an adjustment to the broker's quantity",
     BreakKind.CASH: "take the broker's cash as the new starting point",
     BreakKind.TRANSFER_OR_CORPORATE_ACTION: "book an adjustment to the broker's quantity, after a look at its notices",
+    BreakKind.COMMISSION: "the broker tells it no more: note it from its statement, then keep the desk's word",
 }
 
 
@@ -89,7 +92,7 @@ class DeskSnapshot:
 
     `cash_expected` is the cash of the last agreement plus what has traded since, None before the first;
     `cash_allowance` is what fees and rounding may make of it. `unsettled` are symbols whose position moved
-    while the broker was read, or may.
+    while the broker was read, or may. `uncharged` are old trades whose commission was never told: symbols by id.
     """
 
     orders: tuple[DeskOrder, ...] = ()
@@ -98,6 +101,7 @@ class DeskSnapshot:
     cash_allowance: Decimal = Decimal(0)
     unsettled: frozenset[str] = frozenset()
     cash_settled: bool = True
+    uncharged: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,7 @@ def compare(desk: DeskSnapshot, broker: BrokerSnapshot, *, agreed: Agreed = None
         *_order_differences(desk, broker),
         *_position_differences(desk, broker, agreed),
         *_cash_difference(desk, broker),
+        *(Difference(BreakKind.COMMISSION, one, "not told", "", symbol) for one, symbol in desk.uncharged.items()),
     ]
     return sorted(found, key=lambda one: one.name)
 
@@ -168,6 +173,8 @@ def was_compared(desk: DeskSnapshot, broker: BrokerSnapshot, kind: str, key: str
         return broker.positions is not None and key not in desk.unsettled
     if kind == BreakKind.CASH:
         return broker.cash is not None and desk.cash_expected is not None and desk.cash_settled
+    if kind == BreakKind.COMMISSION:
+        return True
     if broker.orders is None:
         return False
     if kind == BreakKind.ORDER_UNKNOWN_HERE:

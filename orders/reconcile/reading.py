@@ -22,6 +22,7 @@ from orders import lifecycle, sync
 from orders.lookup import find_order
 from orders.models import Execution, Order, OrderRequest, Position, ReconciliationBreak, ReconciliationMemory
 from orders.reconcile.cash import Traded, traded_since
+from orders.reconcile.commissions import uncharged
 from orders.reconcile.compare import BrokerSnapshot, DeskOrder, DeskSnapshot
 from risk import exposure
 from risk.models import ExposureTotal
@@ -202,6 +203,7 @@ def _read_desk(
         cash_allowance=traded.allowance(equity),
         unsettled=frozenset({symbol for symbol, _ in moved} | _symbols_in_doubt(account)),
         cash_settled=not moved,
+        uncharged=uncharged(account, reading.started_at),
     )
 
 

@@ -16,7 +16,13 @@ def test_account_and_client_id_are_all_that_is_needed():
 
 
 def test_missing_settings_are_named():
-    assert [line.partition(":")[0] for line in Adapter.check_settings({})] == ["client_id", "account_id"]
+    assert [line.partition(":")[0] for line in Adapter.check_settings({})] == ["client_id", "account_id", "symbols"]
+
+
+@pytest.mark.parametrize("symbols", [{}, {"symbols": []}])
+def test_account_that_names_no_symbol_is_not_configured(symbols):
+    [line] = Adapter.check_settings(GOOD | symbols)
+    assert line.startswith("symbols: name what the desk may trade there")
 
 
 @pytest.mark.parametrize(

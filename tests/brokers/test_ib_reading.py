@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from brokers.adapters.interactive_brokers import quotes as quotes_module
-from brokers.messages import OutcomeUnknown
+from brokers.messages import NotSupported, OutcomeUnknown
 from tradingdesk.fix import AssetClass, ExecType, OrdStatus, Side
 
 from . import tws_messages as tws
@@ -264,6 +264,15 @@ def test_instruments_are_those_that_ib_knows():
         assert tws.placed(made.tws.wait_for(tws.PLACE_ORDER))["con_id"] == "265598"
     assert (apple.symbol, apple.broker_instrument_id, apple.asset_class) == ("AAPL", "265598", AssetClass.US_EQUITY)
     assert (apple.name, apple.exchange, apple.fractionable) == ("APPLE INC", "NASDAQ", False)
+
+
+@pytest.mark.parametrize(("symbols", "words"), [([], "name what the desk may trade"), (["NOSUCH"], "none of NOSUCH")])
+def test_account_that_would_trade_nothing_gets_no_answer_that_looks_good(symbols, words):
+    with desk(settings={"symbols": symbols}) as made:
+        unknown = tws.error("ABOUT", 200, "No security definition has been found for the request")
+        made.tws.on(tws.CONTRACT_DETAILS, give(unknown))
+        with pytest.raises(NotSupported, match=words):
+            made.adapter.instruments()
 
 
 def test_clock_is_tws_time_and_the_hours_of_a_stock():

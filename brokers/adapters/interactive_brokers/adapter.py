@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -30,10 +31,12 @@ from brokers.messages import (
 from tradingdesk.fix import ExecType, OrderClass, OrdType, TimeInForce
 
 from . import brackets, codes, dialogue, hours, orders, parsing, reading
-from .config import read_settings, settings_errors
+from .config import SYMBOLS_WANTED, missing_symbols, read_settings, settings_errors
 from .connection import Connection
 from .session import Session
 from .tracker import KnownOrder
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 CLOCK_SYMBOL = "SPY"
@@ -55,6 +58,7 @@ class Adapter(BrokerAdapter):
         order_classes=frozenset({OrderClass.SIMPLE, OrderClass.BRACKET, OrderClass.OTO}),
         extended_hours=True,
         streaming=True,
+        commissions=True,
     )
 
     def __init__(self, settings: Mapping[str, Any]):
@@ -67,7 +71,7 @@ class Adapter(BrokerAdapter):
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> list[str]:
-        return settings_errors(settings)
+        return [*settings_errors(settings), *missing_symbols(settings)]
 
     @classmethod
     def visitor_settings(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -131,8 +135,14 @@ class Adapter(BrokerAdapter):
         return self._call(self._account_state)
 
     def instruments(self, symbols: Iterable[str] | None = None) -> list[InstrumentInfo]:
-        """Those of `symbols` that IB knows as US stocks; None stands for the `symbols` of the account's settings."""
-        wanted = sorted(set(self._account.symbols if symbols is None else symbols))
+        """Those of `symbols` that IB knows as US stocks; None stands for the `symbols` of the account's settings.
+
+        Raises:
+            NotSupported: the settings name no symbol, or none that IB knows: the account would trade nothing.
+        """
+        if symbols is None:
+            return self._configured_instruments()
+        wanted = sorted(set(symbols))
         return self._call(lambda session: self._instruments(session, wanted)) if wanted else []
 
     def quotes(self, symbols: Iterable[str]) -> list[QuoteState]:
@@ -142,6 +152,18 @@ class Adapter(BrokerAdapter):
     def clock(self) -> ClockState:
         """TWS's time, and the regular hours of a stock that trades whenever the market does."""
         return self._call(self._clock)
+
+    def _configured_instruments(self) -> list[InstrumentInfo]:
+        wanted = sorted(set(self._account.symbols))
+        if not wanted:
+            raise NotSupported(f"symbols: {SYMBOLS_WANTED}")
+        found = self._call(lambda session: self._instruments(session, wanted))
+        unknown = ", ".join(sorted(set(wanted) - {info.symbol for info in found}))
+        if not found:
+            raise NotSupported(f"symbols: IB knows none of {unknown} as a US stock; correct them")
+        if unknown:
+            log.warning("account %s: IB does not know as US stocks: %s", self._account.account_id, unknown)
+        return found
 
     @property
     def _tracker(self):

@@ -16,6 +16,7 @@ SECONDS = {
     "heartbeat": 20.0,
 }
 MARKET_DATA = {"live": 1, "frozen": 2, "delayed": 3, "delayed_frozen": 4}
+SYMBOLS_WANTED = "name what the desk may trade there, such as [AAPL, MSFT]: IB has no list of everything"
 KNOWN = (
     "host",
     "port",
@@ -83,6 +84,11 @@ def settings_errors(settings: Mapping[str, Any]) -> list[str]:
         *(f"{key}: not a setting of interactive_brokers; use one of {', '.join(KNOWN)}"
           for key in settings if key not in KNOWN),
     ]  # fmt: skip
+
+
+def missing_symbols(settings: Mapping[str, Any]) -> list[str]:
+    """Say that an account which names no symbols would trade nothing: IB has no list to read them from."""
+    return [] if settings.get("symbols") else [f"symbols: {SYMBOLS_WANTED}"]
 
 
 def _connection_errors(settings: Mapping[str, Any]) -> list[str]:
