@@ -17,9 +17,9 @@ from tradingdesk.config import schema
 from tradingdesk.config.document import Document, Loc
 from tradingdesk.config.references import REFERENCE
 from tradingdesk.config.schema import Flag, Share, Strict, Text, expected
+from tradingdesk.redaction.known import LITERAL_PASSWORD, SECRET_NAME
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_SECRET = re.compile(r"(^|_)(key|secret|token|password|passphrase)$")
 
 Name = Annotated[
     str,
@@ -87,8 +87,10 @@ def _account_problems(name: str, account: Account) -> Iterator[tuple[Loc, str]]:
 
 def _literal_secrets(settings: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
     for key, value in settings.items():
-        if _SECRET.search(key) and not REFERENCE.fullmatch(str(value)):
+        if SECRET_NAME.search(key) and not REFERENCE.fullmatch(str(value)):
             yield (key,), f'expected a reference such as "${{{key.upper()}}}": secrets stay out of the file'
+        elif LITERAL_PASSWORD.search(str(value)):
+            yield (key,), 'expected a reference such as "${PASSWORD}" for the password: secrets stay out of the file'
 
 
 def _missing_references(settings: dict[str, Any]) -> Iterator[tuple[Loc, str]]:

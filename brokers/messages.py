@@ -24,6 +24,7 @@ from tradingdesk.fix import (
     Side,
     TimeInForce,
 )
+from tradingdesk.redaction.known import redact, redacted
 
 # What a broker's refusal of us is called (`BrokerError.code`), whatever it was asked for.
 UNAUTHORIZED = "UNAUTHORIZED"
@@ -33,14 +34,15 @@ LATE_COMMISSION = "+commission"
 
 
 class BrokerError(Exception):
-    """A broker, or the way to it, did not do what was asked. `text` is the broker's own words.
+    """A broker, or the way to it, did not do what was asked. `text` is the broker's own words, without our secrets.
 
     `explained` is one line for a person: what is wrong, and what to do about it where the adapter knows.
     """
 
     def __init__(self, text: str, *, code: str = "", raw: Any = None):
+        text = redact(text)
         super().__init__(text)
-        self.text, self.code, self.raw = text, code, raw
+        self.text, self.code, self.raw = text, code, redacted(raw)
         self.explained = text
 
 

@@ -1,19 +1,24 @@
-"""Secrets stay out of the database: an account's settings hold `${NAME}`, resolved when a connection is made."""
+"""Secrets stay out of an account's settings: they hold `${NAME}`, resolved when a connection is made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from tradingdesk.config.references import MissingReference, fill
+from tradingdesk.config.references import REFERENCE, MissingReference, fill
+from tradingdesk.credentials.store import value_of
+from tradingdesk.redaction.known import SECRET_NAME, remember
 
 
 class MissingSecret(LookupError):
-    """A setting refers to a name that the environment does not have."""
+    """A setting refers to a name that has no value here."""
 
 
 def resolve(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Put values in the place of `${NAME}`: the variable NAME, else the text of the file that NAME_FILE names.
+    """Put values in the place of references.
+
+    `${NAME}` is the variable NAME, else the text of the file that NAME_FILE names; `${db:NAME}` the credential NAME of
+    the database. From then on the values of secret settings are masked in whatever this process says.
 
     Raises:
         MissingSecret: a name has no value; the message names the setting and the name, never a value.
@@ -23,6 +28,9 @@ def resolve(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _filled(key: str, text: str) -> str:
     try:
-        return fill(text)
+        value = fill(text, stored=value_of)
     except MissingReference as error:
         raise MissingSecret(f"{key}: {error}") from error
+    if SECRET_NAME.search(key) and REFERENCE.search(text):
+        remember(value)
+    return value

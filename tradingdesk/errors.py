@@ -1,5 +1,7 @@
 """What the desk says when it will not do something: a code, what was found, and the field."""
 
+from tradingdesk.redaction.known import redact
+
 
 class DeskError(Exception):
     """A request that was not carried out; nothing was stored. `code` is for programs, `detail` for people."""
@@ -7,6 +9,7 @@ class DeskError(Exception):
     http_status = 400
 
     def __init__(self, code: str, detail: str, field: str = ""):
+        detail = redact(detail)
         super().__init__(f"{code}: {detail}")
         self.code, self.detail, self.field = code, detail, field
 

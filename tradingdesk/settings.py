@@ -15,9 +15,13 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from tradingdesk.config.location import database_url
+from tradingdesk.config.servers import database_settings, password_of
 from tradingdesk.queues import file_transport
+from tradingdesk.redaction.known import remember
+from tradingdesk.redaction.logs import redact_everything_said
 from tradingdesk.running.surroundings import adopt
 
+redact_everything_said()
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 
@@ -46,7 +50,7 @@ DATABASE_URL = env.str("DATABASE_URL", default="")
 try:
     _database = DATABASE_URL or database_url(DESK_CONFIG, root=BASE_DIR, data=DATA_DIR)
 except (OSError, ValueError, LookupError) as error:
-    raise ImproperlyConfigured(f"database.url: {error}") from error
+    raise ImproperlyConfigured(f"database.url: {error}") from None  # its causes quote the file
 if not _database.startswith("sqlite"):
     DATABASE_URL = _database  # a server, named by the file; SQLite in the file is still the embedded desk
 EMBEDDED = not DATABASE_URL and not REDIS_URL
@@ -126,7 +130,7 @@ SQLITE_OPTIONS = {
     "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA busy_timeout=20000;"
     "PRAGMA foreign_keys=ON;PRAGMA mmap_size=134217728;PRAGMA cache_size=-20000",
 }
-DATABASES = {"default": env.db_url_config(_database or f"sqlite:///{DATA_DIR / 'trading.db'}")}
+DATABASES = {"default": database_settings(_database or f"sqlite:///{DATA_DIR / 'trading.db'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
@@ -140,6 +144,9 @@ else:
     if env.bool("DESK_DB_POOL", default=False):
         # Web and thread workers share a pool; a prefork worker must not (a fork with an open pool hangs).
         options["pool"] = {"min_size": 1, "max_size": env.int("DESK_DB_POOL_SIZE", default=20), "timeout": 10}
+remember(SECRET_KEY, DATABASES["default"].get("PASSWORD", ""), *password_of("REDIS_URL", REDIS_URL))
+DEFAULT_EXCEPTION_REPORTER = "tradingdesk.redaction.reports.DiscreetReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "tradingdesk.redaction.reports.DiscreetFilter"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -255,7 +262,12 @@ logging.config.dictConfig(
     {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+        "formatters": {
+            "line": {
+                "()": "tradingdesk.redaction.logs.RedactingFormatter",
+                "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            }
+        },
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["console"], "level": LOG_LEVEL},
         "loggers": {
@@ -265,6 +277,7 @@ logging.config.dictConfig(
             "waitress": {"level": "WARNING"},
             "alpaca": {"level": "WARNING"},
             "ib_async": {"level": "WARNING"},
+            "websockets": {"level": "WARNING"},  # at DEBUG it tells frames in part: keys, too, and not findable
             "waitress.queue": {"level": "ERROR"},  # a request that waits for a thread is no event
         },
     }

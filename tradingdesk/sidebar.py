@@ -94,6 +94,7 @@ NAVIGATION = [
             _list("Users", "person", "auth", "user"),
             _list("Groups", "group", "auth", "group"),
             _list("API tokens", "key", "authtoken", "tokenproxy"),
+            _list("Broker credentials", "lock", "tradingdesk", "credential"),
             _list("Schedules", "schedule", "django_celery_beat", "periodictask"),
             _list("Migrations", "move_down", "orders", "migrationrun"),
             _list("Quarantine", "report", "orders", "quarantinedrow"),

@@ -30,6 +30,7 @@ from tests import factories
 from tests.factories import OPENING
 from tradingdesk.audit import trail
 from tradingdesk.config.models import ConfigurationRecord
+from tradingdesk.credentials.models import Credential
 
 HTML = "<script>alert('x')</script><b>bold</b>"
 DENIAL = {"code": "QUANTITY_EXCEEDS_MAXIMUM", "detail": "order_qty=101, max=100", "field": "order_qty"}
@@ -119,6 +120,7 @@ def one_of_each(text: str = "") -> dict:
     halt(scope="symbol", scope_key="AIG", reason=text or "news again", actor="someone")
     record = {"version": 1_000, "changed_by": "someone", "reason": text, "whole": {"x": text}, "diff": {"x": text}}
     ConfigurationRecord.objects.create(**record)
+    Credential.objects.create(name="alpaca_key", token="encrypted", set_by=text[:150] or "someone")
     DeskState.objects.get_or_create(pk=1)
     _system_rows(text)
     assert Execution.objects.count() == 1

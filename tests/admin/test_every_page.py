@@ -23,7 +23,9 @@ OURS = [
 ]
 FACTS = [model for model in OURS if issubclass(model, Fact)]
 STATE = [model for model in MODELS if isinstance(admin.site._registry[model], ReadOnlyAdmin) and model not in FACTS]
-EDITED_BY_STAGE_FORM = {"orders.Order", "orders.ReconciliationBreak", "risk.Limit", "risk.Halt"}
+EDITED_BY_STAGE_FORM = {
+    *("orders.Order", "orders.ReconciliationBreak", "risk.Limit", "risk.Halt", "tradingdesk.Credential"),
+}
 
 
 def named(models: list) -> dict:

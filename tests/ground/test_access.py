@@ -54,7 +54,11 @@ def test_groups_differ_in_what_their_names_say():
         "risk.clear_halt",
         "orders.resolve_break",
     }
-    assert granted["auditor"] - viewer == {"tradingdesk.view_auditevent", "tradingdesk.view_configurationrecord"}
+    assert granted["auditor"] - viewer == {
+        "tradingdesk.view_auditevent",
+        "tradingdesk.view_configurationrecord",
+        "tradingdesk.view_credential",
+    }
     assert viewer <= granted["trader"] & granted["risk officer"] & granted["auditor"]
 
 
@@ -63,7 +67,8 @@ def test_groups_go_and_come_back_with_their_migration():
     migration.remove_groups(apps, None)
     assert not Group.objects.exists()
     migration.make_groups(apps, None)
-    import_module("analytics.migrations.0002_reconciliation_permissions").grant(apps, None)
+    for later in ("0002_reconciliation_permissions", "0003_legacy_permissions", "0004_credential_permissions"):
+        import_module(f"analytics.migrations.{later}").grant(apps, None)
     test_groups_differ_in_what_their_names_say()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from tradingdesk.errors import InvalidInput
+from tradingdesk.redaction.known import redact
 
 Loc = tuple[str | int, ...]
 
@@ -73,14 +74,14 @@ def read_document(path: os.PathLike[str] | str) -> Document:
 
 
 def shown(value: Any) -> str:
-    """A value as an error message shows it, short."""
+    """A value as an error message shows it: short, and without secrets."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    text = repr(value) if isinstance(value, str) else str(value)
+    text = redact(repr(value) if isinstance(value, str) else str(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

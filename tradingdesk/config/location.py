@@ -29,8 +29,8 @@ def database_url(config: Path, *, root: Path, data: Path) -> str:
     try:
         section = (yaml.safe_load(found[0]) or {}).get("database") or {}
         url = section.get("url", "")
-    except (yaml.YAMLError, AttributeError) as error:
-        raise ValueError(f"{config}: database: expected a mapping with a url") from error
+    except (yaml.YAMLError, AttributeError):
+        raise ValueError(f"{config}: database: expected a mapping with a url") from None  # YAML's error quotes the line
     return _at_home(fill(str(url or "")), root=root, data=data)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -19,8 +18,8 @@ from tradingdesk.config.document import Document, read_document
 from tradingdesk.config.models import ConfigurationRecord
 from tradingdesk.config.schema import parse, sections
 from tradingdesk.errors import Conflict
+from tradingdesk.redaction.known import redact
 
-_URL_PASSWORD = re.compile(r"(://[^/@:\s]*:)(?!\$\{)[^@\s]+(?=@)")
 _ABSENT = object()
 
 
@@ -64,11 +63,11 @@ def configuration_in_force() -> ConfigurationRecord | None:
 
 
 def file_in_force(path: Path) -> str | None:
-    """The text of a file that says what is in force, without passwords in URLs; None when it says something else."""
+    """The text of a file that says what is in force, without secrets; None when it says something else."""
     in_force = configuration_in_force()
     if in_force is None or _recordable(read_document(path).data) != in_force.whole:
         return None
-    return _without_passwords(path.read_text(encoding="utf-8"))
+    return redact(path.read_text(encoding="utf-8"))
 
 
 def plan(path: PathLike[str] | str) -> Plan:
@@ -151,12 +150,7 @@ def _recordable(value: Any) -> Any:
         return [_recordable(child) for child in value]
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
-    return _without_passwords(value) if isinstance(value, str) else value
-
-
-def _without_passwords(text: str) -> str:
-    """A text with no password that someone wrote into a URL; references stay."""
-    return _URL_PASSWORD.sub(r"\1***", text)
+    return redact(value) if isinstance(value, str) else value
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
