@@ -12,12 +12,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol
 
 from brokers.messages import (
     AccountState,
+    BarState,
     BrokerError,
     CancelOrder,
     CancelRejected,
@@ -25,6 +26,7 @@ from brokers.messages import (
     ExecutionReport,
     InstrumentInfo,
     NewOrder,
+    NotSupported,
     PositionState,
     QuoteState,
     ReplaceOrder,
@@ -56,7 +58,8 @@ class Capabilities:
     `unique_client_order_ids`: the broker itself refuses a second order with the same id, so a
     request whose outcome is unknown may be sent again (rule 5 of the desk). `connectionless`:
     reads need no long-lived connection, so any process may make them. `commissions`: the broker tells what
-    each trade cost, perhaps later than the trade.
+    each trade cost, perhaps later than the trade. `daily_bars_at_once`: of how many symbols one call may ask daily
+    bars; 0 where there are none to be had.
     """
 
     ord_types: frozenset[OrdType]
@@ -71,6 +74,7 @@ class Capabilities:
     connectionless: bool = False
     streaming: bool = False
     commissions: bool = False
+    daily_bars_at_once: int = 0
     min_notional: Decimal | None = None
     fractional_time_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY})
     fractional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})
@@ -235,6 +239,13 @@ class BrokerAdapter(ABC):
     @abstractmethod
     def quotes(self, symbols: Iterable[str]) -> list[QuoteState]:
         """The latest quote of each symbol that has one."""
+
+    def daily_bars(self, symbols: Iterable[str], *, start: date, end: date) -> list[BarState]:
+        """Whole trading days from `start` to `end`, both included, adjusted for splits and dividends.
+
+        Complete for each symbol that has any, by symbol and day; a day that still runs must not be asked for.
+        """
+        raise NotSupported(f"{self.label} gives the desk no daily bars")
 
     @abstractmethod
     def clock(self) -> ClockState:

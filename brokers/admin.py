@@ -4,7 +4,16 @@ from django.contrib import admin
 from django.db.models import Q
 from unfold.decorators import display
 
-from brokers.models import AccountHealth, AccountLease, AccountSnapshot, BrokerAccount, Instrument, Listing, Quote
+from brokers.models import (
+    AccountHealth,
+    AccountLease,
+    AccountSnapshot,
+    BrokerAccount,
+    DailyBar,
+    Instrument,
+    Listing,
+    Quote,
+)
 from tradingdesk.backoffice import shown
 from tradingdesk.backoffice.admins import ReadOnlyAdmin
 
@@ -106,7 +115,7 @@ class AccountLeaseAdmin(ReadOnlyAdmin):
 class InstrumentAdmin(ReadOnlyAdmin):
     """What the desk knows how to trade."""
 
-    list_display = ("symbol", "name", "asset_class", "currency")
+    list_display = ("symbol", "name", "asset_class", "currency", "sector")
     list_filter = ("asset_class", "currency")
     search_fields = ("symbol", "name")
     search_help_text = "Symbol or name"
@@ -173,6 +182,40 @@ class QuoteAdmin(ReadOnlyAdmin):
     @admin.display(description="broker")
     def broker(self, quote: Quote) -> str:
         return quote.listing.account_id
+
+
+@admin.register(DailyBar)
+class DailyBarAdmin(ReadOnlyAdmin):
+    """Whole trading days, adjusted for splits and dividends, as each account's broker tells them."""
+
+    list_display = (
+        "symbol",
+        "broker",
+        "day",
+        shown.column("open_px", "open", show=shown.number),
+        shown.column("high_px", "high", show=shown.number),
+        shown.column("low_px", "low", show=shown.number),
+        shown.column("close_px", "close", show=shown.number),
+        shown.column("volume", show=shown.number),
+        "feed",
+        shown.column("received_at", "told (UTC)", show=shown.stamp),
+    )
+    list_filter = ("listing__account",)
+    list_select_related = ("listing__instrument",)
+    search_fields = ("listing__broker_symbol",)
+    search_help_text = "Symbol"
+    sortable_by = ()
+
+    def search_by(self, term: str) -> Q:
+        return Q(listing__instrument__in=Instrument.objects.filter(symbol__startswith=term.upper()))
+
+    @admin.display(description="symbol")
+    def symbol(self, bar: DailyBar) -> str:
+        return bar.listing.instrument.symbol
+
+    @admin.display(description="broker")
+    def broker(self, bar: DailyBar) -> str:
+        return bar.listing.account_id
 
 
 @admin.register(AccountSnapshot)

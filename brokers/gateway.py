@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from threading import Lock
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ from brokers.messages import (
     OTHER_ACCOUNT,
     UNAUTHORIZED,
     AccountState,
+    BarState,
     BrokerError,
     CancelOrder,
     ClockState,
@@ -125,6 +126,10 @@ class Gateway:
     def quotes(self, symbols: Iterable[str]) -> list[QuoteState]:
         """See `BrokerAdapter.quotes`."""
         return self._call("quotes", self.adapter.quotes, symbols)
+
+    def daily_bars(self, symbols: Iterable[str], *, start: date, end: date) -> list[BarState]:
+        """See `BrokerAdapter.daily_bars`."""
+        return self._call("daily_bars", self.adapter.daily_bars, symbols, start=start, end=end)
 
     def clock(self) -> ClockState:
         """See `BrokerAdapter.clock`."""

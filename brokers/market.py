@@ -95,6 +95,7 @@ def _store_listings(account: BrokerAccount, infos: list[InstrumentInfo]) -> None
         unique_fields=["symbol"],
         update_fields=["name", "asset_class", "currency"],
     )
+    _store_sectors(infos)
     keys = dict(Instrument.objects.filter(symbol__in=[info.symbol for info in infos]).values_list("symbol", "pk"))
     Listing.objects.bulk_create(
         [_listing_of(account, keys[info.symbol], info) for info in infos],
@@ -103,6 +104,13 @@ def _store_listings(account: BrokerAccount, infos: list[InstrumentInfo]) -> None
         unique_fields=["account", "instrument"],
         update_fields=_LISTING_FIELDS,
     )
+
+
+def _store_sectors(infos: list[InstrumentInfo]) -> None:
+    """Take sectors from brokers that tell them; the first one, or a person's, stays."""
+    for info in infos:
+        if info.sector:
+            Instrument.objects.filter(symbol=info.symbol, sector="").update(sector=info.sector[:64])
 
 
 def _listing_of(account: BrokerAccount, instrument_pk: int, info: InstrumentInfo) -> Listing:

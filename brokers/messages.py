@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -251,6 +251,7 @@ class InstrumentInfo:
     marginable: bool = False
     price_increment: Decimal | None = None
     min_order_qty: Decimal | None = None
+    sector: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -264,6 +265,23 @@ class QuoteState:
     ask_px: Decimal
     ask_size: Decimal
     quote_time: datetime
+    feed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BarState:
+    """One whole trading day of one symbol, of one feed; `day` is the market's own date.
+
+    Prices are adjusted for splits and dividends up to when they were asked for: the same day's differ later.
+    """
+
+    symbol: str
+    day: date
+    open_px: Decimal
+    high_px: Decimal
+    low_px: Decimal
+    close_px: Decimal
+    volume: Decimal
     feed: str = ""
 
 

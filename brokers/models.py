@@ -190,6 +190,7 @@ class Instrument(models.Model):
     name = models.CharField(max_length=255, blank=True, default="")
     asset_class = models.CharField(max_length=16, choices=AssetClass, default=AssetClass.US_EQUITY)
     currency = models.CharField(max_length=8, default="USD")
+    sector = models.CharField(max_length=64, blank=True, default="", help_text="as a broker or a person has it")
     quotes_wanted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
@@ -216,6 +217,7 @@ class Listing(models.Model):
     marginable = models.BooleanField(default=False)
     price_increment = PriceField(null=True, blank=True)
     min_order_qty = QuantityField(null=True, blank=True)
+    daily_bars_read_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         db_table = "listings"
@@ -265,3 +267,28 @@ class Quote(models.Model):
     def is_fresh(self, now: datetime, *, max_age: timedelta, max_lag: timedelta) -> bool:
         """Tell whether the broker confirmed it within `max_age` and the feed is at most `max_lag` behind."""
         return now - self.received_at <= max_age and now - self.quote_time <= max_lag
+
+
+class DailyBar(models.Model):
+    """One whole trading day of one listing, as its broker last told it; `day` is the market's date.
+
+    Prices are adjusted for splits and dividends up to `received_at`: all of a listing's days are read together.
+    """
+
+    listing = models.ForeignKey(Listing, on_delete=models.CASCADE, db_index=False, related_name="daily_bars")
+    day = models.DateField()
+    open_px = PriceField()
+    high_px = PriceField()
+    low_px = PriceField()
+    close_px = PriceField()
+    volume = QuantityField()
+    feed = models.CharField(max_length=16, blank=True, default="")
+    received_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "daily_bars"
+        ordering = ["listing", "-day"]
+        constraints = [models.UniqueConstraint(fields=["listing", "day"], name="daily_bar_once")]
+
+    def __str__(self) -> str:
+        return f"{self.listing_id} {self.day}: {self.close_px.normalize():f}"

@@ -14,7 +14,7 @@ from itertools import takewhile
 from django.db import transaction
 from django.utils import timezone
 
-from brokers import market
+from brokers import bars, market
 from brokers.gateway import Gateway, gateway_for
 from brokers.messages import BrokerError, ExecutionReport, TryLater, late_commission
 from brokers.models import BrokerAccount, Instrument, Listing, Quote
@@ -37,6 +37,7 @@ ORDERS_EVERY = timedelta(seconds=2)
 IDLE_EVERY = timedelta(seconds=10)
 FIGURES_EVERY = timedelta(seconds=5)
 QUOTES_EVERY = timedelta(seconds=3)
+BARS_EVERY = timedelta(seconds=60)
 INSTRUMENTS_EVERY = timedelta(hours=12)
 QUOTES_WANTED_FOR = timedelta(minutes=15)
 LEFT_TO_THE_STREAM = timedelta(seconds=5)
@@ -140,6 +141,8 @@ def _read_due(account: BrokerAccount, reader: _Reader, thorough: bool) -> bool:
     for what, every, read in reads:
         if thorough or what in asked or _is_due(reader.read_at.get(what), every):
             complete = _read(what, read, account, reader) and complete
+    if not thorough and _is_due(reader.read_at.get("bars"), BARS_EVERY):
+        _read("bars", lambda: refresh_bars(account), account, reader)
     return complete
 
 
@@ -270,6 +273,17 @@ def refresh_prices(account: BrokerAccount) -> None:
         quote = prices.get(by_symbol[symbol])
         if quote is not None:
             _revalue(account.broker_name, symbol, quote)
+
+
+def refresh_bars(account: BrokerAccount) -> None:
+    """Read daily bars of what is held anywhere or was lately asked for, where they are due."""
+    since = timezone.now() - QUOTES_WANTED_FOR
+    symbols = {
+        *Instrument.objects.filter(quotes_wanted_at__gte=since).values_list("symbol", flat=True),
+        *Position.objects.filter(closed_at=None).values_list("symbol", flat=True),
+    }
+    if symbols:
+        bars.sync_daily_bars(account, symbols)
 
 
 def _revalue(broker_name: str, symbol: str, quote: Quote) -> None:

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
-from brokers.models import BrokerAccount, Instrument, Listing, Quote
+from brokers.models import BrokerAccount, DailyBar, Instrument, Listing, Quote
 from orders.models import Execution, Order, OrderRequest, Position, TradeLog
 from risk.limits import LimitValue, set_limits
 from risk.models import Control
@@ -52,6 +52,18 @@ class ListingFactory(DjangoModelFactory):
     instrument = factory.SubFactory(InstrumentFactory)
     broker_symbol = factory.SelfAttribute("instrument.symbol")
     fractionable = shortable = marginable = True
+
+
+class DailyBarFactory(DjangoModelFactory):
+    class Meta:
+        model = DailyBar
+
+    listing = factory.SubFactory(ListingFactory)
+    day = factory.LazyFunction(lambda: timezone.now().date() - timedelta(days=1))
+    open_px = high_px = low_px = close_px = Decimal("182.45")
+    volume = Decimal(1000)
+    feed = "iex"
+    received_at = factory.LazyFunction(timezone.now)
 
 
 class QuoteFactory(DjangoModelFactory):

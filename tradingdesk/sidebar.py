@@ -62,6 +62,7 @@ NAVIGATION = [
             _list("Instruments", "category", "brokers", "instrument"),
             _list("Listings", "storefront", "brokers", "listing"),
             _list("Quotes", "sell", "brokers", "quote"),
+            _list("Daily bars", "candlestick_chart", "brokers", "dailybar"),
             _list("Snapshots", "timeline", "brokers", "accountsnapshot"),
         ],
     },

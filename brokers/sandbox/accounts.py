@@ -111,6 +111,7 @@ class AssetProfile(BaseModel):
 
     name: str = ""
     exchange: Literal["AMEX", "ARCA", "BATS", "NYSE", "NASDAQ", "NYSEARCA", "OTC"] = "NYSE"
+    industry: str = ""
     tradable: bool = True
     marginable: bool = True
     shortable: bool = True

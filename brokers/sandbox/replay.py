@@ -65,7 +65,7 @@ class TradingDay:
 
 def find_days(folder: Path) -> list[TradingDay]:
     """The trading days for which a LEAN folder has equity quotes, oldest first. Raises DataError for none."""
-    base = next((b for b in (folder / "equity" / "usa", folder / "usa", folder) if b.is_dir()), folder)
+    base = lean_folder(folder)
     days: dict[str, dict[str, tuple[str, Path]]] = defaultdict(dict)
     for kind in RESOLUTIONS:
         for path in sorted((base / kind).glob("*/*_quote.zip")):
@@ -73,6 +73,11 @@ def find_days(folder: Path) -> list[TradingDay]:
     if not days:
         raise DataError(f"{folder}: no LEAN quote files (equity/usa/tick/SYMBOL/YYYYMMDD_quote.zip)")
     return [TradingDay(date, files) for date, files in sorted(days.items())]
+
+
+def lean_folder(folder: Path) -> Path:
+    """Where LEAN keeps US equities below a folder, or that folder."""
+    return next((one for one in (folder / "equity" / "usa", folder / "usa", folder) if one.is_dir()), folder)
 
 
 def read_quotes(path: Path, symbol: str, kind: str) -> Iterator[Shown]:

@@ -21,6 +21,7 @@ from brokers.sandbox.alpaca_server import build_app
 from brokers.sandbox.control import add_control
 from brokers.sandbox.faults import Mischief
 from brokers.sandbox.feed import Feed
+from brokers.sandbox.history import History, read_history
 from brokers.sandbox.replay import SAMPLE_DATA, DataError, find_days
 from brokers.sandbox.storage import Store
 from brokers.sandbox.tws.gateway import Gateway
@@ -71,15 +72,16 @@ def run(options: Options) -> None:
     try:
         profile = load_profile(options.profile)
         days = find_days(options.data)
+        history = read_history(options.data, before=days[0].date)
         listener = _listen(options.host, options.port)
         store = _open_store(options.storage)
     except (ProfileError, DataError, OSError) as error:
         raise CannotStart(" ".join(str(error).split())) from error
-    asyncio.run(_serve(options, profile, days, listener, store))
+    asyncio.run(_serve(options, profile, days, history, listener, store))
 
 
-async def _serve(options: Options, profile, days, listener: socket.socket, store: Store) -> None:
-    venue = Venue(profile, store)
+async def _serve(options: Options, profile, days, history: History, listener: socket.socket, store: Store) -> None:
+    venue = Venue(profile, store, history=history)
     feed = Feed(venue, days, speed=options.speed)
     mischief = Mischief({name: account.faults for name, account in profile.accounts.items()}, profile.seed)
     app = build_app(Front(venue, feed, mischief, journal_reads=bool(options.admin_secret)))

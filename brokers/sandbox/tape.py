@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from brokers.sandbox.book import Quote
 
 KEPT_BARS = 20_000
-MINUTE = timedelta(minutes=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+NEW_YORK = ZoneInfo("America/New_York")
 
 
 @dataclass(slots=True)
@@ -76,6 +78,18 @@ def _merged(bars: Iterable[Bar], length: timedelta) -> Iterable[Bar]:
 
 
 def floor(at: datetime, length: timedelta) -> datetime:
-    """The beginning of the span of this length that a time falls into, counted from the epoch."""
+    """The beginning of the span of this length that a time falls into: of its day in New York, else from the epoch."""
+    if length == DAY:
+        return market_midnight(market_day(at))
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     return epoch + ((at - epoch) // length) * length
+
+
+def market_day(at: datetime) -> date:
+    """The date in New York."""
+    return at.astimezone(NEW_YORK).date()
+
+
+def market_midnight(day: date) -> datetime:
+    """When a day begins in New York, in UTC."""
+    return datetime.combine(day, time(), NEW_YORK).astimezone(UTC)

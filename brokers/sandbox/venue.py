@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from brokers.sandbox.accounts import Asset, AssetProfile, Profile
 from brokers.sandbox.book import Event, Order, Quote, Ticket
 from brokers.sandbox.engine import Engine
+from brokers.sandbox.history import History
 from brokers.sandbox.storage import Store
-from brokers.sandbox.tape import Tape
+from brokers.sandbox.tape import DAY, Bar, Tape
 
 STEP_S = 0.003
 STARTING_CASH = "starting_cash:{}"
@@ -32,14 +33,21 @@ class Venue:
     `listeners` are told of each event, in order, `quote_listeners` of each quote.
     """
 
-    def __init__(self, profile: Profile, store: Store, *, clock: Callable[[], datetime] = utc_now):
+    def __init__(
+        self,
+        profile: Profile,
+        store: Store,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        history: History | None = None,
+    ):
         self.profile, self.store, self.clock = profile, store, clock
         self.engine = Engine(
             {name: account.rules() for name, account in profile.accounts.items()},
             seed=profile.seed,
             new_id=lambda: str(uuid.uuid4()),
         )
-        self.tape = Tape()
+        self.tape, self.history = Tape(), history or History()
         self.assets = {symbol: Asset(symbol, about) for symbol, about in profile.assets.items()}
         self.assets_by_id = {asset.asset_id: asset for asset in self.assets.values()}
         self.listeners: list[Callable[[Event], None]] = []
@@ -81,6 +89,13 @@ class Venue:
     def operate(self, action: Callable[[Engine, datetime], object]) -> object:
         """Do something to the engine that is no client's request: sessions, unasked cancels, busts."""
         return self._do(lambda now: action(self.engine, now))
+
+    def daily_bars(self, symbol: str, start: datetime, end: datetime) -> list[Bar]:
+        """Days that begin within [start, end]: those of the history, then what the tape has of later ones."""
+        now = self.clock()
+        known = {bar.at: bar for bar in self.tape.between(symbol, now - 7 * DAY, now, DAY)}
+        known |= {bar.at: bar for bar in self.history.bars(symbol, now)}
+        return [known[at] for at in sorted(known) if start <= at <= end]
 
     def note(self, kind: str, account: str, **detail) -> None:
         """Add a line to the journal that is no event of the engine."""

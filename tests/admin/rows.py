@@ -111,6 +111,7 @@ def one_of_each(text: str = "") -> dict:
     order = order_with_history(text=text)
     account = order.account
     AccountHealth.objects.create(account=account, last_error=text, healthy=False)
+    factories.DailyBarFactory(feed=text[:16])
     AccountLease.objects.create(account=account, holder=text or "worker")
     BrokerAccount.objects.filter(pk=account.pk).update(account_id=text[:64])
     _reconciliation(order, text)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from brokers.adapter import BrokerAdapter, Capabilities
-from brokers.messages import CancelOrder, ExecutionReport, NewOrder, OutcomeUnknown, ReplaceOrder, TryLater
+from brokers.messages import BarState, CancelOrder, ExecutionReport, NewOrder, OutcomeUnknown, ReplaceOrder, TryLater
 from tests.brokers.listeners import KeepingListener
 from tests.brokers.stream_clients import eventually
 from tests.conformance.harness import Harness, TakenOrder
@@ -77,6 +78,12 @@ class Bench:
     def find(self, client_order_id: str) -> ExecutionReport | None:
         """What the adapter finds under an id, however long it takes to get an answer."""
         return self.answered(lambda: self.adapter.find_order(client_order_id))
+
+    def daily_bars(self, symbols: Iterable[str] = (), *, days: int = 30) -> list[BarState]:
+        """Bars of these symbols, or of the harness's, of the last days before today in New York."""
+        today = datetime.now(ZoneInfo("America/New_York")).date()
+        span = {"start": today - timedelta(days=days), "end": today - timedelta(days=1)}
+        return self.adapter.daily_bars(list(symbols) or [self.harness.symbol], **span)
 
     def answered(self, call: Callable[[], T]) -> T:
         """Ask until there is an answer: what is unknown, or for later, may be asked again."""

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
@@ -101,6 +102,10 @@ class Harness(ABC):
     @abstractmethod
     def close_session(self) -> None:
         """Close the market."""
+
+    @abstractmethod
+    def closes(self) -> dict[date, Decimal]:
+        """The symbol's closing price of each whole day that the broker tells, where the adapter claims daily bars."""
 
     # The account
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import zipfile
 from abc import abstractmethod
 from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from brokers.messages import TryLater
+from brokers.sandbox.replay import SAMPLE_DATA
 from tests.brokers.sandbox_client import SandboxAdminError
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 from tests.conformance.harness import Fault, Harness, TakenOrder
 from tradingdesk.fix import OrdStatus, OrdType, Side, TimeInForce
 
+DAILY = SAMPLE_DATA / "equity" / "usa" / "daily"
 TIMEOUT_S, LATE_S = 0.5, 1.0
 SEND_FAULTS = (
     Fault("accepted-then-dropped", True, {"action": "drop", "when": "after"}),
@@ -85,6 +91,16 @@ class SandboxHarness(Harness):
 
     def show(self, bid_px: Decimal, ask_px: Decimal) -> None:
         self.admin.push_quote(self.symbol, bid_px, ask_px, 100_000, 100_000)
+
+    def closes(self) -> dict[date, Decimal]:
+        """Those of the sample data, from the last weekday in New York before today backwards."""
+        with zipfile.ZipFile(DAILY / f"{self.symbol.lower()}.zip") as archive:
+            lines = archive.read(archive.namelist()[0]).decode("ascii").split("\n")
+        rows = [line.split(",") for line in lines if line]
+        today = datetime.now(ZoneInfo("America/New_York")).date()
+        days = (today - timedelta(days=back) for back in itertools.count(1))
+        weekdays = (day for day in days if day.isoweekday() < 6)
+        return {day: Decimal(row[4]) / 10_000 for day, row in zip(weekdays, reversed(rows), strict=False)}
 
     def open_session(self) -> None:
         self.admin.open_session()

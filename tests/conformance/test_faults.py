@@ -21,6 +21,7 @@ READS = {
     "clock": lambda bench, report: bench.adapter.clock().is_open,
     "instruments": lambda bench, report: {one.symbol for one in bench.adapter.instruments([bench.harness.symbol])},
     "quotes": lambda bench, report: {one.ask_px for one in bench.adapter.quotes([bench.harness.symbol])},
+    "daily_bars": lambda bench, report: {one.day: one.close_px for one in bench.daily_bars()},
 }
 
 
@@ -98,6 +99,8 @@ def test_replace_that_goes_wrong_is_done_or_not_and_never_twice(bench_with, case
 def test_read_that_goes_wrong_says_so_and_never_gives_less(bench_with, case, read):
     """The fault stays until it is cleared, so that asking again does not help. A quote may be missing instead."""
     bench: Bench = bench_with(impatient=case.silent)
+    if read == "daily_bars" and not bench.claims.daily_bars_at_once:
+        pytest.skip("the adapter claims no daily bars")
     report = bench.answered(lambda: bench.submit(**RESTING))
     truth = bench.answered(lambda: READS[read](bench, report))
     bench.harness.inject(case, read, times=None)

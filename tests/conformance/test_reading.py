@@ -93,6 +93,31 @@ def test_quotes_are_the_markets_and_what_has_none_is_left_out(bench):
     assert quote.quote_time.utcoffset() == timedelta(0)
 
 
+def test_daily_bars_are_whole_days_complete_and_what_has_none_is_left_out(bench):
+    if not bench.claims.daily_bars_at_once:
+        with pytest.raises(NotSupported):
+            bench.daily_bars()
+        return
+    found = bench.daily_bars([bench.harness.symbol, bench.harness.no_symbol], days=600)
+    days = [bar.day for bar in found]
+    told = {day: px for day, px in bench.harness.closes().items() if day >= days[0]}
+    assert days == sorted(set(days))
+    assert len(days) > 250
+    assert {bar.day: bar.close_px for bar in found} == told
+    for bar in found:
+        assert bar.symbol == bench.harness.symbol
+        assert 0 < bar.low_px <= min(bar.open_px, bar.close_px) <= max(bar.open_px, bar.close_px) <= bar.high_px
+        assert bar.volume >= 0
+
+
+def test_a_few_days_are_asked_for_and_given(bench):
+    if not bench.claims.daily_bars_at_once:
+        pytest.skip("the adapter claims no daily bars")
+    few = bench.daily_bars(days=8)
+    assert [bar.day for bar in few] == [bar.day for bar in bench.daily_bars(days=600)][-len(few) :]
+    assert 3 <= len(few) <= 8
+
+
 def test_clock_is_the_markets(bench):
     clock = bench.adapter.clock()
     assert clock.timestamp.utcoffset() == timedelta(0)

@@ -15,6 +15,7 @@ from brokers.models import BrokerAccount, Instrument
 from orders import sync, wakeups
 from orders.changes import parse_changes, request_replace
 from orders.models import Execution, Order, TradeLog
+from tests import factories
 from tests.orders.desk import Counterparty, submit
 from tests.orders.facts import at, report
 from tests.orders.invariants import assert_books_balance
@@ -324,3 +325,24 @@ def test_prices_are_wanted_of_what_is_held_working_or_lately_asked_for(venue, wa
     assert sync.wanted_symbols(account()) == {"BAC", "IBM"}
     Instrument.objects.update(quotes_wanted_at=timezone.now() - sync.QUOTES_WANTED_FOR - timedelta(seconds=1))
     assert sync.wanted_symbols(account()) == {"IBM"}
+
+
+def test_daily_bars_are_read_of_what_is_held_anywhere_and_lately_asked_for(venue, monkeypatch):
+    asked = []
+    monkeypatch.setattr(sync.bars, "sync_daily_bars", lambda account, symbols: asked.append((account.pk, set(symbols))))
+    sync.sync_account("alpaca")
+    assert asked == []
+    Instrument.objects.filter(symbol="BAC").update(quotes_wanted_at=timezone.now())
+    factories.PositionFactory(account=factories.BrokerAccountFactory(broker_name="alpaca_margin"))
+    sync._reader("alpaca").read_at.pop("bars")
+    sync.sync_account("alpaca")
+    assert asked == [("alpaca", {"BAC", "IBM"})]
+
+
+def test_daily_bars_that_cannot_be_read_do_not_make_the_account_unread(venue, monkeypatch):
+    def fails(account):
+        raise OutcomeUnknown("no bars today")
+
+    monkeypatch.setattr(sync, "refresh_bars", fails)
+    assert sync.sync_account("alpaca")
+    assert sync._reader("alpaca").failing["bars"] == "no bars today"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,7 @@ from brokers.adapter import BrokerAdapter, Capabilities, Listener
 from brokers.messages import (
     OTHER_ACCOUNT,
     AccountState,
+    BarState,
     BrokerError,
     CancelOrder,
     ClockState,
@@ -41,7 +42,7 @@ from .classification import (
     ORDER_REPLACED,
     classify_failure,
 )
-from .client import MarketData, RateLimit, Trading, order_path
+from .client import SYMBOLS_A_CALL, MarketData, RateLimit, Trading, order_path
 from .config import read_settings, settings_errors
 from .explaining import explain
 from .fills import FillReader
@@ -67,6 +68,7 @@ class Adapter(BrokerAdapter):
         unique_client_order_ids=True,
         connectionless=True,
         streaming=True,
+        daily_bars_at_once=SYMBOLS_A_CALL,
     )
 
     def __init__(self, settings: Mapping[str, Any]):
@@ -178,6 +180,12 @@ class Adapter(BrokerAdapter):
         with self._answers():
             latest = self._data.latest_quotes(sorted(set(symbols)), feed)
             return [parsing.quote_state(symbol, raw, feed=feed) for symbol, raw in latest]
+
+    def daily_bars(self, symbols: Iterable[str], *, start: date, end: date) -> list[BarState]:
+        feed = self._account.feed
+        with self._answers():
+            days = self._data.daily_bars(sorted(set(symbols)), feed, start=start, end=end)
+            return [parsing.bar_state(symbol, raw, feed=feed) for symbol, raw in days]
 
     def clock(self) -> ClockState:
         with self._answers():

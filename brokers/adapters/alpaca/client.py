@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -25,6 +25,7 @@ from requests.exceptions import ConnectTimeout, HTTPError
 from requests.utils import get_environ_proxies
 
 from .config import AlpacaSettings
+from .parsing import NEW_YORK
 
 FILLS = "/account/activities/FILL"
 THREADS = 16
@@ -32,6 +33,7 @@ ORDERS_PAGE = 500
 ACTIVITIES_PAGE = 100
 SYMBOLS_A_CALL = 200
 SIMPLE = (None, "", "simple")
+BARS_PAGE = 10_000
 A_MOMENT = timedelta(seconds=1)
 
 
@@ -183,6 +185,22 @@ class MarketData(BoundedClient, StockHistoricalDataClient):
             wanted = ",".join(symbols[start : start + SYMBOLS_A_CALL])
             yield from self.get("/stocks/quotes/latest", {"symbols": wanted, "feed": feed})["quotes"].items()
 
+    def daily_bars(self, symbols: list[str], feed: str, *, start: date, end: date) -> list[tuple[str, dict]]:
+        """Read the days of each symbol, page by page, by symbol and day."""
+        found: dict[str, list[dict]] = {symbol: [] for symbol in symbols}
+        span = {"start": market_midnight(start), "end": market_midnight(end)}
+        terms = {"timeframe": "1Day", "adjustment": "all", "feed": feed, "limit": BARS_PAGE, **span}
+        for begin in range(0, len(symbols), SYMBOLS_A_CALL):
+            asked = terms | {"symbols": ",".join(symbols[begin : begin + SYMBOLS_A_CALL])}
+            while True:
+                page = self.get("/stocks/bars", asked)
+                for symbol, bars in (page["bars"] or {}).items():
+                    found[symbol] += rows(bars)
+                if not page["next_page_token"]:
+                    break
+                asked["page_token"] = page["next_page_token"]
+        return [(symbol, raw) for symbol, bars in found.items() for raw in bars]
+
 
 def pooled_session(url: str) -> Session:
     """Make a session that several threads may use at once: a pool of kept connections and no cookies.
@@ -202,6 +220,11 @@ def pooled_session(url: str) -> Session:
 def order_path(broker_order_id: str) -> str:
     """The path of one order; alpaca-py's own methods refuse ids that are no UUID with a bare ValueError."""
     return f"/orders/{quote(broker_order_id, safe='')}"
+
+
+def market_midnight(day: date) -> str:
+    """When a day begins in New York: the time that its bar bears."""
+    return _zulu(datetime(day.year, day.month, day.day, tzinfo=NEW_YORK).astimezone(UTC))
 
 
 def _zulu(at: datetime) -> str:

@@ -11,9 +11,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from brokers.messages import (
     AccountState,
+    BarState,
     ClockState,
     ExecutionReport,
     InstrumentInfo,
@@ -25,6 +27,7 @@ from brokers.messages import (
 )
 from tradingdesk.fix import AssetClass, ExecType, LegRole, OrderClass, OrdStatus, OrdType, Side, TimeInForce
 
+NEW_YORK = ZoneInfo("America/New_York")
 STATUS = {
     "pending_new": OrdStatus.PENDING,
     "pending_review": OrdStatus.PENDING,
@@ -281,6 +284,20 @@ def quote_state(symbol: str, raw: Mapping[str, Any], *, feed: str) -> QuoteState
         ask_px=ask_px,
         ask_size=number(raw["as"]) if ask_px else Decimal(0),
         quote_time=moment(raw["t"]),
+        feed=feed,
+    )
+
+
+def bar_state(symbol: str, raw: Mapping[str, Any], *, feed: str) -> BarState:
+    """Read a daily bar, which bears the time at which its day begins in New York."""
+    return BarState(
+        symbol=symbol,
+        day=moment(raw["t"]).astimezone(NEW_YORK).date(),
+        open_px=number(raw["o"]),
+        high_px=number(raw["h"]),
+        low_px=number(raw["l"]),
+        close_px=number(raw["c"]),
+        volume=number(raw["v"]),
         feed=feed,
     )
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from secrets import randbelow
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from brokers.adapter import BrokerAdapter, Capabilities, Listener
 from brokers.messages import (
     AccountState,
+    BarState,
     CancelOrder,
     ClockState,
     ExecutionReport,
@@ -30,7 +31,7 @@ from brokers.messages import (
 )
 from tradingdesk.fix import ExecType, OrderClass, OrdType, TimeInForce
 
-from . import brackets, codes, dialogue, hours, orders, parsing, reading
+from . import bars, brackets, codes, dialogue, hours, orders, parsing, reading
 from .config import SYMBOLS_WANTED, missing_symbols, read_settings, settings_errors
 from .connection import Connection
 from .session import Session
@@ -59,6 +60,7 @@ class Adapter(BrokerAdapter):
         extended_hours=True,
         streaming=True,
         commissions=True,
+        daily_bars_at_once=5,
     )
 
     def __init__(self, settings: Mapping[str, Any]):
@@ -148,6 +150,10 @@ class Adapter(BrokerAdapter):
     def quotes(self, symbols: Iterable[str]) -> list[QuoteState]:
         wanted = list(symbols)
         return self._call(lambda session: self._connection.quotes.read(session, wanted)) if wanted else []
+
+    def daily_bars(self, symbols: Iterable[str], *, start: date, end: date) -> list[BarState]:
+        wanted = list(symbols)
+        return self._call(lambda session: bars.read(session, wanted, start=start, end=end)) if wanted else []
 
     def clock(self) -> ClockState:
         """TWS's time, and the regular hours of a stock that trades whenever the market does."""

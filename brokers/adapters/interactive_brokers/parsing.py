@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from brokers.messages import AccountState, ExecutionReport, InstrumentInfo, PositionState
+from brokers.messages import AccountState, BarState, ExecutionReport, InstrumentInfo, PositionState
 from tradingdesk.fields import plain
 from tradingdesk.fix import AssetClass, ExecType, OrdStatus, OrdType, Side, TimeInForce
 
@@ -251,7 +251,22 @@ def instrument_info(details: Any) -> InstrumentInfo | None:
         fractionable=False,
         shortable=True,
         marginable=True,
+        sector=details.industry,
         raw={"conId": contract.conId, "minTick": str(details.minTick), "orderTypes": details.orderTypes},
+    )
+
+
+def bar_state(symbol: str, bar: Any, *, feed: str) -> BarState:
+    """Read a daily bar; its date is the exchange's, as digits, and IB writes -1 where it does not know a volume."""
+    return BarState(
+        symbol=symbol,
+        day=date.fromisoformat(str(bar.date)),
+        open_px=number(bar.open),
+        high_px=number(bar.high),
+        low_px=number(bar.low),
+        close_px=number(bar.close),
+        volume=max(number(bar.volume), Decimal(0)),
+        feed=feed,
     )
 
 

@@ -155,6 +155,15 @@ class Session:
             "contract details", lambda number: self.client.reqContractDetails(number, contract)
         )
 
+    async def daily_bars(self, contract: Any, span: str, what: str) -> list[Any]:
+        """Days of regular trading hours up to now, the present one among them; `span` and `what` in IB's words."""
+        self._insist_on_line()
+
+        def send(number: int) -> None:
+            self.client.reqHistoricalData(number, contract, "", span, "1 day", what, True, 1, False, [])
+
+        return await self._ask_numbered("daily bars", send)
+
     async def current_time(self) -> datetime:
         """TWS's clock, to the second."""
         [seconds] = await self._ask_named(TIME, self.client.reqCurrentTime)
@@ -262,6 +271,12 @@ class Session:
         self._questions.item(about, details)
 
     def contractDetailsEnd(self, about: int) -> None:
+        self._questions.end(about)
+
+    def historicalData(self, about: int, bar: Any) -> None:
+        self._questions.item(about, bar)
+
+    def historicalDataEnd(self, about: int, start: str, end: str) -> None:
         self._questions.end(about)
 
     def position(self, account: str, contract: Any, position: float, avg_cost: float) -> None:

@@ -17,13 +17,13 @@ from brokers.sandbox.alpaca.gate import FRONT, Front, answer
 from brokers.sandbox.alpaca.orders import read_limit, read_time
 from brokers.sandbox.alpaca.words import NEW_YORK, timestamp
 from brokers.sandbox.book import Quote
-from brokers.sandbox.tape import Bar
+from brokers.sandbox.tape import DAY, Bar
+from brokers.sandbox.venue import Venue
 
 MAX_BARS = 10_000
 DEFAULT_BARS = 1_000
 SPANS = {"Min": timedelta(minutes=1), "T": timedelta(minutes=1), "Hour": timedelta(hours=1), "H": timedelta(hours=1)}
 SPANS |= {"Day": timedelta(days=1), "D": timedelta(days=1), "Week": timedelta(weeks=1), "W": timedelta(weeks=1)}
-DAY = timedelta(days=1)
 Words = Callable[[Front, str], dict[str, Any] | None]
 
 
@@ -115,7 +115,7 @@ def snapshot_words(front: Front, symbol: str) -> dict[str, Any] | None:
     if _quote(front, symbol) is None:
         return None
     now = front.venue.clock()
-    days = front.venue.tape.between(symbol, now - timedelta(days=7), now, DAY)
+    days = front.venue.daily_bars(symbol, now - timedelta(days=7), now)
     return {
         "latestTrade": trade_words(front, symbol),
         "latestQuote": quote_words(front, symbol),
@@ -138,14 +138,20 @@ def _symbols(request: web.Request) -> list[str]:
 
 
 def _page(request: web.Request, symbols: list[str]) -> tuple[list[tuple[str, Bar]], str | None]:
-    query, tape = request.query, request.app[FRONT].venue.tape
-    now = request.app[FRONT].venue.clock()
+    query, venue = request.query, request.app[FRONT].venue
+    now = venue.clock()
     start = read_time(query.get("start"), "start") or _start_of_day(now)
     end = read_time(query.get("end"), "end") or now
     length, limit = _timeframe(query.get("timeframe", "1Min")), read_limit(query.get("limit"), DEFAULT_BARS, MAX_BARS)
-    found = [(symbol, bar) for symbol in symbols for bar in _sorted(tape.between(symbol, start, end, length), query)]
+    found = [(symbol, bar) for symbol in symbols for bar in _sorted(_bars(venue, symbol, start, end, length), query)]
     begin = _offset(query.get("page_token"))
     return found[begin : begin + limit], str(begin + limit) if len(found) > begin + limit else None
+
+
+def _bars(venue: Venue, symbol: str, start: datetime, end: datetime, length: timedelta) -> list[Bar]:
+    if length == DAY:
+        return venue.daily_bars(symbol, start, end)
+    return venue.tape.between(symbol, start, end, length)
 
 
 def _offset(token: str | None) -> int:

@@ -49,6 +49,7 @@ def details(request_id: int, asset: Asset, fractional: bool) -> list:
         valid_exchanges=f"SMART,{asset.about.exchange}",
         long_name=asset.about.name or asset.symbol,
         primary_exchange=asset.about.exchange,
+        industry=asset.about.industry,
         time_zone_id=TIME_ZONE,
         trading_hours=hours,
         liquid_hours=hours,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from brokers.sandbox.tws import books, contracts, refusals, words
+from brokers.sandbox.tws import books, contracts, history, refusals, words
 from brokers.sandbox.tws.fills import Fill
 from brokers.sandbox.tws.framing import WireError
 from brokers.sandbox.tws.gateway import Gateway
@@ -301,6 +301,14 @@ def _market_data_type(connection: Connection, request: Request) -> None:
     connection.market_data.kind = request.request_id
 
 
+def _read_history(connection: Connection, fields: Fields) -> Request:
+    return Request(fields.integer(), asked=history.read_request(fields))
+
+
+def _history(connection: Connection, request: Request) -> None:
+    connection.end(*history.daily_bars(connection.gateway, request.request_id, request.asked))
+
+
 def _nothing(connection: Connection, request: Request) -> None:
     """Some requests change nothing that the sandbox has."""
 
@@ -321,6 +329,8 @@ OPERATIONS = {
     15: Operation("bind_orders", _plainly, _bind_orders),
     16: Operation("all_open_orders", _plainly, _all_open_orders),
     17: Operation("managed_accounts", _plainly, _accounts),
+    20: Operation("historical_data", _read_history, _history),
+    25: Operation("cancel_historical_data", _version_and_id, _nothing),
     49: Operation("current_time", _plainly, _time),
     58: Operation("cancel_all_orders", _plainly, _cancel_all, trades=True),
     59: Operation("market_data_type", _version_and_id, _market_data_type),

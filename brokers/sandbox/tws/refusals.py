@@ -55,6 +55,11 @@ class Refusal(Exception):
         self.code, self.text = code, text
 
 
+def no_history(why: str) -> Refusal:
+    """The servers for historical data have nothing to give."""
+    return Refusal(162, f"Historical Market Data Service error message:{why}")
+
+
 def invalid(cause: str) -> Refusal:
     """A request that TWS itself finds wrong."""
     return Refusal(321, f"Error validating request.-'bN' : cause - {cause}")

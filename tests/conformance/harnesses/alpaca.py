@@ -35,6 +35,7 @@ class Harness(sandbox.SandboxHarness):
         "clock": "clock",
         "instruments": "asset",
         "quotes": "data.latest_quotes",
+        "daily_bars": "data.bars",
     }
     events = {"trade": "fill", "new": "new", "canceled": "canceled"}
 

@@ -36,6 +36,7 @@ class Harness(sandbox.SandboxHarness):
         "clock": "current_time",
         "instruments": "contract_details",
         "quotes": "market_data",
+        "daily_bars": "historical_data",
     }
     events = {"trade": "execution", "new": "order_status", "canceled": "order_status"}
 
