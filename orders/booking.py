@@ -1,4 +1,4 @@
-"""Executions become positions and trade logs; called under the account's and the symbol's locks."""
+"""Executions become positions and trade logs; called under the lock of the account's book."""
 
 from collections.abc import Iterable
 from decimal import Decimal

@@ -96,7 +96,7 @@ def request_cancel(*, order: Order, actor: str, reason: str = "") -> OrderReques
 def request_replace(*, order: Order, changes: Changes, actor: str, reason: str = "") -> OrderRequest:
     """Ask for a change of a working order; until it is answered, the worse of old and new is reserved.
 
-    Locks the exposure rows, then the order's.
+    Locks the order's row, then the exposure rows.
 
     Raises:
         Conflict: the order is closed, not acknowledged yet, or another replace is on its way.
@@ -107,8 +107,8 @@ def request_replace(*, order: Order, changes: Changes, actor: str, reason: str =
     ticket = replace(ticket_of(order), broker_name=order.account_id or "", **changes.given())
     market = with_prices(known_market(ticket), ticket)
     with transaction.atomic():
-        held = exposure.lock_for_decision(market.names, order.symbol)
         order = Order.objects.locked().get(pk=order.pk)
+        held = exposure.lock_for_decision(market.names, order.symbol)
         _refuse_unreplaceable(order, changes)
         denials = _judge(order, ticket, market, held)
         if not denials:

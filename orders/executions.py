@@ -1,7 +1,6 @@
 """Reports become facts, and facts move orders and positions; the only way they move.
 
-A report that can change what the account holds or has entered takes the account's and the
-symbol's exposure rows first, as intake does, then the order's row.
+Rows are locked in the order that `orders.moving` tells.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,8 +25,8 @@ from orders.moving import change_event, lock_order, message_of, record_change, s
 from orders.replacement import as_one_order
 from orders.twins import twin_of
 from risk import exposure
-from risk.models import ExposureTotal
-from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState, WorkingAs
+from risk.exposure import Shift
+from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState, Side, WorkingAs
 from tradingdesk.statements import insert, update
 
 _CHANGING = frozenset({ExecType.REPLACED, ExecType.RESTATED})
@@ -91,9 +90,8 @@ def apply_reports(*, account: BrokerAccount, reports: Sequence[ExecutionReport])
 def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Execution | None:
     """Store one execution report and move its order and position; the only way they move.
 
-    Takes the account's lock where exposure can change, as intake does, so risk never counts a
-    fill twice or not at all. Returns the new Execution; None for any other report, and for an
-    exec_id that is known: brokers replay.
+    Exposure moves with it, under the locks that intake takes, so risk never counts a fill twice or not at all.
+    Returns the new Execution; None for any other report, and for an exec_id that is known: brokers replay.
 
     Raises:
         Order.DoesNotExist: no order of ours; reconciliation adopts it as external.
@@ -117,10 +115,10 @@ def _apply_alone(
         apply_cancel_rejected(account=account, rejected=fact)
     elif fact is not None:
         with transaction.atomic():
-            ledger = Ledger(account, with_family([order]), exposure_moves=_may_move_exposure(order, fact))
+            ledger = Ledger(account, with_family([order]), books=False)
             _apply_state(ledger, ledger.orders[order.pk], fact, told_as=report.broker_order_id)
             settle_exits(ledger)
-            ledger.write()
+            ledger.close()
     return None
 
 
@@ -134,21 +132,19 @@ def apply_cancel_rejected(*, account: BrokerAccount, rejected: CancelRejected) -
     """
     order, _ = find_order(account, rejected)
     with transaction.atomic():
-        row = exposure.lock_for_report(account.broker_name, order.symbol)
         order = lock_order.first(order=order.pk)
         before = state_of(order)
         refused = _refuse_request(order, rejected)
         order.apply(rejected)
         _fit_reservation(order)
-        moved = settle_reservation(order, row)
-        if not refused and not moved and state_of(order) == before:
+        shifts = settle_reservation(order)
+        if not refused and not shifts and state_of(order) == before:
             return
-        if moved:
-            exposure.store(row)
         update(order)
         insert(message_of(account, order, rejected, "cancel_rejected"))
         kind = "order.cancel_rejected" if rejected.response_to == RequestKind.CANCEL else "order.replace_rejected"
         record_change(kind, order, before, rejected.text)
+        exposure.move_all(account.broker_name, shifts)
 
 
 def _goes_with_others(order: Order, request: OrderRequest | None, report: ExecutionReport) -> bool:
@@ -166,12 +162,12 @@ def _apply_run(account: BrokerAccount, run: Sequence[tuple[Order, ExecutionRepor
     if not run:
         return []
     with transaction.atomic():
-        ledger = Ledger(account, with_family(order for order, _ in run), exposure_moves=bool(trades))
+        ledger = Ledger(account, with_family(order for order, _ in run), books=bool(trades))
         if trades:
             ledger.read_executions(trades)
         made = [_apply_one(ledger, ledger.orders[order.pk], report) for order, report in run]
         settle_exits(ledger)
-        ledger.write()
+        ledger.close()
     return made
 
 
@@ -193,8 +189,7 @@ def _apply_state(ledger: Ledger, order: Order, report: ExecutionReport, *, told_
 
     `told_as` is the id the broker told it under, which a replacement's request keeps.
     """
-    row = ledger.rows.get(order.symbol) if _may_move_exposure(order, report) else None
-    before = state_of(order)
+    may_move_exposure, before = _may_move_exposure(order, report), state_of(order)
     request = _accept_request(ledger, order, report, told_as=told_as)
     if report.exec_type in _CHANGING and _is_superseded(order, report):
         return
@@ -202,7 +197,7 @@ def _apply_state(ledger: Ledger, order: Order, report: ExecutionReport, *, told_
     order.apply(report)
     if report.exec_type == ExecType.REPLACED:
         _take_over_replacement(order, report, told_as)
-    moved = row is not None and _settle(ledger, order, row)
+    moved = may_move_exposure and _settle(ledger, order)
     if report.text:
         order.text = report.text
     if request is None and not moved and state_of(order) == before:
@@ -212,14 +207,11 @@ def _apply_state(ledger: Ledger, order: Order, report: ExecutionReport, *, told_
     ledger.add(change_event(_audit_kind(order, report, before), order, before, report.text))
 
 
-def _settle(ledger: Ledger, order: Order, row: ExposureTotal) -> bool:
+def _settle(ledger: Ledger, order: Order) -> bool:
     """Bring the reservation in line with how the order stands now; whether that moved exposure."""
     ledger.write()
     _fit_reservation(order)
-    moved = settle_reservation(order, row)
-    if moved:
-        ledger.moved(row)
-    return moved
+    return ledger.settle(order)
 
 
 def _says_nothing_new(order: Order, report: ExecutionReport) -> bool:
@@ -267,9 +259,8 @@ def _apply_trade(ledger: Ledger, order: Order, report: ExecutionReport) -> Execu
     _note_acknowledgement(order, report, _accept_request(ledger, order, report, told_as=report.broker_order_id))
     order.apply(report, ledger.executions_of(order))
     position_qty = book_execution(execution, order, ledger)
-    row = ledger.rows[order.symbol]
-    settle_reservation(order, row, position_qty=position_qty, mark_px=report.last_px)
-    ledger.moved(row)
+    ledger.settle(order)
+    ledger.shifts.append(Shift(order.symbol, Side(order.side), position_qty=position_qty, mark_px=report.last_px))
     ledger.moved(order)
     detail = {"exec_id": execution.exec_id, "last_qty": execution.last_qty, "last_px": execution.last_px}
     ledger.add(change_event(_AUDIT_KINDS[report.exec_type], order, before, report.text, **detail))

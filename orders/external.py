@@ -8,7 +8,7 @@ from brokers.messages import ExecutionReport
 from brokers.models import BrokerAccount, Listing
 from orders.legs import to_close
 from orders.models import Order
-from orders.moving import lock_order, record_change, state_of
+from orders.moving import lock_book, lock_order, record_change, settle_reservation, state_of
 from risk import exposure
 from tradingdesk.audit import trail
 from tradingdesk.fix import ClosedAs, OrderClass, OrdType, Side, TimeInForce
@@ -33,6 +33,7 @@ def adopt_external(*, account: BrokerAccount, report: ExecutionReport, group: Ex
     if listing is None or report.side is None or not (report.order_qty or report.notional):
         raise CannotAdopt(f"{account.broker_name}: order {report.broker_order_id} ({report.symbol or 'no symbol'})")
     with transaction.atomic():
+        lock_book(account=account.pk)
         row = exposure.lock_for_report(account.broker_name, listing.instrument.symbol)
         known = Order.objects.filter(account=account, broker_order_id=report.broker_order_id).first()
         if known is not None:
@@ -60,15 +61,14 @@ def close_replaced(*, account: BrokerAccount, old: ExecutionReport, new: Executi
     if len(rows) < 2 or not rows[old.broker_order_id].is_open:
         return
     with transaction.atomic():
-        row = exposure.lock_for_report(account.broker_name, rows[old.broker_order_id].symbol)
         order = lock_order.first(order=rows[old.broker_order_id].pk)
         before = state_of(order)
-        exposure.move(row, side=Side(order.side), qty=-order.reserved_qty, notional=-order.reserved_notional)
         order.closed_as = ClosedAs.REPLACED
         order.refresh_status()
-        order.refresh_reservation()
+        shifts = settle_reservation(order)
         update(order)
         record_change("order.replaced", order, before, f"replaced at the broker by {new.broker_order_id}")
+        exposure.move_all(account.broker_name, shifts)
 
 
 def _external_order(account: BrokerAccount, listing: Listing, report: ExecutionReport) -> Order:

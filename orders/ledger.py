@@ -1,9 +1,9 @@
 """What reports of one account move: its rows are locked once, moved in memory, and written together.
 
-Locks are taken in the desk's order: the account's and the symbols' exposure, then the orders by their keys.
+Locks are taken in the desk's order, see `orders.moving`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -13,8 +13,9 @@ from django.db.models import Q
 from brokers.messages import ExecutionReport
 from brokers.models import BrokerAccount, Instrument
 from orders.models import BrokerMessage, Execution, Order, OrderRequest, Position
+from orders.moving import lock_book, settle_reservation
 from risk import exposure
-from risk.models import ExposureTotal
+from risk.exposure import Shift
 from tradingdesk.statements import Param, Select, insert, together, update
 
 TOLD_AGAIN = "trade_again"
@@ -32,14 +33,13 @@ _other_names_of = Select(
 
 
 class Ledger:
-    """The rows of one transaction. `orders` and `rows` are locked, `rows` by symbol if exposure may move."""
+    """The rows of one transaction. `orders` are locked, and with `books` the account's executions and positions."""
 
-    def __init__(self, account: BrokerAccount, orders: Iterable[Order], *, exposure_moves: bool):
-        orders = list(orders)
+    def __init__(self, account: BrokerAccount, orders: Iterable[Order], *, books: bool):
         self.account = account
-        self.rows: Mapping[str, ExposureTotal] = {}
-        if exposure_moves:
-            self.rows = exposure.lock_for_reports(account.broker_name, {order.symbol for order in orders})
+        self.shifts: list[Shift] = []
+        if books:
+            lock_book(account=account.pk)
         keys = padded({order.pk for order in orders})
         self.orders: dict[int, Order] = {row.pk: row for row in _lock_orders(len(keys))(**named(keys))}
         self._executions: dict[int, list[Execution]] = {}
@@ -111,14 +111,25 @@ class Ledger:
         """Note that a row has changed."""
         self._moved[type(row), row.pk] = row
 
+    def settle(self, order: Order) -> bool:
+        """Bring what an order holds in line with how it stands now; whether that moved exposure."""
+        shifts = settle_reservation(order)
+        self.shifts += shifts
+        return bool(shifts)
+
     def write(self) -> None:
-        """Write what has changed since the last time; reads of the database see it after this."""
+        """Write the rows that have changed since the last time; reads of the database see them after this."""
         with together():
             for rows in self._new.values():
                 insert(*rows)
             for row in self._moved.values():
-                exposure.store(row) if isinstance(row, ExposureTotal) else update(row)
+                update(row)
         self._new, self._moved = {}, {}
+
+    def close(self) -> None:
+        """Write everything, and move exposure, which is locked only now."""
+        self.write()
+        exposure.move_all(self.account.broker_name, self.shifts)
 
 
 def padded(keys: Iterable[Any]) -> list[Any]:

@@ -20,7 +20,7 @@ from brokers.models import BrokerAccount
 from orders.exits import StopLoss, TakeProfit, closing_side
 from orders.ledger import Ledger
 from orders.models import Order, OrderRequest
-from orders.moving import record_change, settle_reservation, state_of
+from orders.moving import record_change, state_of
 from orders.ticket import OrderTicket
 from tradingdesk.errors import Conflict
 from tradingdesk.fix import (
@@ -198,16 +198,14 @@ def unnamed_legs(account: BrokerAccount, acknowledged_before: datetime) -> Query
 def settle_exits(ledger: Ledger) -> None:
     """Reserve what an entry has come to hold for one of its exits, the first that is open; none for the others.
 
-    An "oco" order reserves for itself; its stop takes over once it is closed. Nothing is done where exposure does not
-    move: then no order has filled, or ended.
+    An "oco" order reserves for itself; its stop takes over once it is closed.
     """
-    for parent in [one for one in ledger.orders.values() if one.is_linked and one.symbol in ledger.rows]:
+    for parent in [one for one in ledger.orders.values() if one.is_linked]:
         left = to_close(parent)
         for leg in [one for one in ledger.orders.values() if one.parent_id == parent.pk and one.closed_at is None]:
             leg.reserve_total_qty, left = min(leg.order_qty, left), Decimal(0)
-            if settle_reservation(leg, ledger.rows[leg.symbol]):
+            if ledger.settle(leg):
                 ledger.moved(leg)
-                ledger.moved(ledger.rows[leg.symbol])
 
 
 def to_close(parent: Order) -> Decimal:

@@ -1,44 +1,37 @@
-"""What every move of an order shares: its lock, its reservation, and the event that tells what changed."""
+"""What every move of an order shares: its locks, its reservation, and the event that tells what changed.
+
+Locks are taken in the desk's order: an account's book (by whoever writes executions or positions, or adopts orders),
+its orders by their keys, and exposure last (see `risk.exposure`), as intake waits for that.
+"""
 
 from collections.abc import Mapping
 from dataclasses import fields
-from decimal import Decimal
 from typing import Any
 
 from brokers.messages import CancelRejected, ExecutionReport
 from brokers.models import BrokerAccount
 from orders.models import BrokerMessage, Order
-from risk import exposure
-from risk.models import ExposureTotal
+from risk.exposure import Shift
 from tradingdesk.audit import trail
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.fix import Side
 from tradingdesk.statements import Param, Select
 
+lock_book = Select(
+    BrokerAccount.objects.select_for_update(no_key=True).filter(pk=Param("account")).values_list("pk").order_by()
+)
 lock_order = Select(Order.objects.locked().filter(pk=Param("order", Order._meta.pk)))
 
 
-def settle_reservation(
-    order: Order, row: ExposureTotal, *, position_qty: Decimal | None = None, mark_px: Decimal | None = None
-) -> bool:
-    """Bring the locked symbol row, in memory, in line with what the order still holds; whether that moved it.
+def settle_reservation(order: Order) -> list[Shift]:
+    """Bring what an order holds in line with how it stands; the change of its symbol's row, none if nothing changed.
 
-    `exposure.store` writes it.
+    `exposure.move_all` makes the change.
     """
     qty_before, notional_before = order.reserved_qty, order.reserved_notional
     order.refresh_reservation()
-    qty_change, notional_change = order.reserved_qty - qty_before, order.reserved_notional - notional_before
-    if not qty_change and not notional_change and position_qty is None:
-        return False
-    exposure.shift(
-        row,
-        side=Side(order.side),
-        qty=qty_change,
-        notional=notional_change,
-        position_qty=position_qty,
-        mark_px=mark_px,
-    )
-    return True
+    qty, notional = order.reserved_qty - qty_before, order.reserved_notional - notional_before
+    return [Shift(order.symbol, Side(order.side), qty, notional)] if qty or notional else []
 
 
 def state_of(order: Order) -> Mapping[str, Any]:

@@ -57,8 +57,8 @@ def reroute_order(order_pk: int) -> bool:
 
 
 def _move(order: Order, ticket: OrderTicket, market: Market) -> None:
-    held = exposure.lock_for_decision(market.names, order.symbol)
     order = Order.objects.locked().select_related("instrument").get(pk=order.pk)
+    held = exposure.lock_for_decision(market.names, order.symbol)
     left = order.account_id
     if left not in held.symbols or order.closed_as:
         raise _Stays

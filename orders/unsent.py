@@ -17,7 +17,6 @@ def settle_refused(request: OrderRequest, text: str, *, expired: bool = False) -
     Gives its reservation back. Does nothing when a report has proved meanwhile that it was taken.
     """
     with transaction.atomic():
-        row = exposure.lock_for_report(request.broker_name, request.order.symbol)
         order = lock_order.first(order=request.order_id)
         now = timezone.now()
         values = {"state": RequestState.REFUSED, "text": text, "answered_at": now}
@@ -28,11 +27,11 @@ def settle_refused(request: OrderRequest, text: str, *, expired: bool = False) -
         order.text, order.outcome_unknown_since = text, None
         order.sent_at = order.sent_at or request.sent_at
         order.refresh_status()
-        if settle_reservation(order, row):
-            exposure.store(row)
+        shifts = settle_reservation(order)
         update(order)
         record_change("order.expired" if expired else "order.rejected", order, before, text)
         close_legs(order, order.closed_as, text)
+        exposure.move_all(request.broker_name, shifts)
 
 
 def settle_canceled_unsent(order: Order, *, actor: str, reason: str) -> bool:
@@ -41,7 +40,6 @@ def settle_canceled_unsent(order: Order, *, actor: str, reason: str) -> bool:
     Takes its request out of the outbox under the same locks as a report, so no worker can claim it meanwhile.
     """
     with transaction.atomic():
-        row = exposure.lock_for_report(order.account_id, order.symbol) if order.account_id else None
         order = lock_order.first(order=order.pk)
         queued = order.requests.filter(kind=RequestKind.NEW, state=RequestState.QUEUED)
         withdrawn = queued.update(
@@ -53,9 +51,9 @@ def settle_canceled_unsent(order: Order, *, actor: str, reason: str) -> bool:
         before = state_of(order)
         order.closed_as, order.text = ClosedAs.CANCELED, reason or "cancelled before it was sent"
         order.refresh_status()
-        if row is not None and settle_reservation(order, row):
-            exposure.store(row)
+        shifts = settle_reservation(order)
         update(order)
         record_change("order.cancelled", order, before, order.text, actor=actor)
         close_legs(order, order.closed_as, order.text, actor=actor)
+        exposure.move_all(order.account_id, shifts)
         return True

@@ -1,10 +1,10 @@
 """The running totals: reading them under their locks, and moving them.
 
-Locks are taken in the order of the keys: firm, account, symbol. Intake takes all three; reports
-take account and symbol. Each function says what it locks.
+Locks are taken in the order of the keys: firm, account, symbol. Intake takes all three; reports take account and
+symbol, after every other row that they lock, as intake waits for these. Each function says what it locks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -15,7 +15,7 @@ from risk.models import ExposureTotal
 from risk.rules import Holding
 from tradingdesk.fields import MONEY_PLACES, fit
 from tradingdesk.fix import Side
-from tradingdesk.statements import Param, Select, update
+from tradingdesk.statements import Param, Select, together, update
 
 FIRM_KEY = "0:firm"
 _ADD_TO_GROSS = "UPDATE exposure_totals SET gross = gross + %s, updated_at = %s WHERE key = %s"
@@ -47,6 +47,22 @@ class Exposure:
     def holding(self, broker_name: str, mark_px: Decimal | None = None) -> Holding:
         """What the account holds and has entered of the symbol, at `mark_px` if given."""
         return holding_of(self.symbols[broker_name], mark_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A change of a symbol's row.
+
+    `qty` and `notional` are added to what is entered on `side` (below zero to give back); `position_qty` and `mark_px`
+    replace what is there when given.
+    """
+
+    symbol: str
+    side: Side
+    qty: Decimal = Decimal(0)
+    notional: Decimal = Decimal(0)
+    position_qty: Decimal | None = None
+    mark_px: Decimal | None = None
 
 
 def holding_of(row: ExposureTotal, mark_px: Decimal | None = None) -> Holding:
@@ -110,34 +126,36 @@ def lock_for_reports(broker_name: str, symbols: Iterable[str]) -> dict[str, Expo
     return {symbol: found[key] for symbol, key in keys.items()}
 
 
+def move_all(broker_name: str, shifts: Sequence[Shift]) -> None:
+    """Lock an account's row and those of the symbols that move, and move them, each written once.
+
+    To be called when a transaction has all its other locks.
+    """
+    if not shifts:
+        return
+    rows = lock_for_reports(broker_name, {one.symbol for one in shifts})
+    for one in shifts:
+        _shift(rows[one.symbol], one)
+    with together():
+        for row in rows.values():
+            store(row)
+
+
 def move(row: ExposureTotal, *, side: Side, **change: Decimal | None) -> None:
-    """Change a locked symbol row as `shift` does, and write it."""
-    shift(row, side=side, **change)
+    """Change a locked symbol row as `Shift` has it, and write it."""
+    _shift(row, Shift(row.symbol, side, **change))
     store(row)
 
 
-def shift(
-    row: ExposureTotal,
-    *,
-    side: Side,
-    qty: Decimal = Decimal(0),
-    notional: Decimal = Decimal(0),
-    position_qty: Decimal | None = None,
-    mark_px: Decimal | None = None,
-) -> None:
-    """Change a locked symbol row in memory; `store` writes it.
-
-    `qty` and `notional` are added to what is entered on `side` (below zero to give back);
-    `position_qty` and `mark_px` replace what is there when given.
-    """
-    if side is Side.BUY:
-        row.open_buy_qty += qty
-        row.open_buy_notional += notional
+def _shift(row: ExposureTotal, change: Shift) -> None:
+    if change.side is Side.BUY:
+        row.open_buy_qty += change.qty
+        row.open_buy_notional += change.notional
     else:
-        row.open_sell_qty += qty
-        row.open_sell_notional += notional
-    row.position_qty = row.position_qty if position_qty is None else position_qty
-    row.mark_px = mark_px or row.mark_px
+        row.open_sell_qty += change.qty
+        row.open_sell_notional += change.notional
+    row.position_qty = row.position_qty if change.position_qty is None else change.position_qty
+    row.mark_px = change.mark_px or row.mark_px
 
 
 def revalue(row: ExposureTotal, mark_px: Decimal) -> None:

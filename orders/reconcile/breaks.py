@@ -99,8 +99,8 @@ def refresh_block(account: BrokerAccount) -> None:
                 after={"unreconciled": text},
             )
         )
-    exposure.note_unreconciled(account.pk, text)
     BrokerAccount.objects.filter(pk=account.pk).update(unreconciled=text)
+    exposure.note_unreconciled(account.pk, text)
 
 
 def assign(row: ReconciliationBreak, *, owner, actor: str) -> None:

@@ -21,11 +21,10 @@ from brokers.models import BrokerAccount, Listing
 from orders import lifecycle, sync
 from orders.lookup import find_order
 from orders.models import Execution, Order, OrderRequest, Position, ReconciliationBreak, ReconciliationMemory
+from orders.moving import lock_book
 from orders.reconcile.cash import Traded, traded_since
 from orders.reconcile.commissions import uncharged
 from orders.reconcile.compare import BrokerSnapshot, DeskOrder, DeskSnapshot
-from risk import exposure
-from risk.models import ExposureTotal
 from tradingdesk.fix import OrdStatus, RequestKind, RequestState
 
 Answer = TypeVar("Answer")
@@ -208,10 +207,9 @@ def _read_desk(
 
 
 def _executions_through(account: BrokerAccount) -> int:
-    """The last execution's key. Executions are written under the account's lock, so none below it is on its way."""
+    """The last execution's key. Executions are written under the lock of the book, so none below it is on its way."""
     with transaction.atomic():
-        key = exposure.account_key(account.broker_name)
-        ExposureTotal.objects.select_for_update().filter(key=key).first()
+        lock_book(account=account.pk)
         return Execution.objects.filter(account=account).aggregate(last=Max("pk"))["last"] or 0
 
 
