@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from orders import wakeups
-from orders.decision import Market, decide, propose, store_decision
+from orders.decision import Market, decide, lock_exposure, propose, store_decision
 from orders.ids import next_request_id
 from orders.intake import known_market, with_prices
 from orders.legs import asked_exits
@@ -108,7 +108,7 @@ def request_replace(*, order: Order, changes: Changes, actor: str, reason: str =
     market = with_prices(known_market(ticket), ticket)
     with transaction.atomic():
         order = Order.objects.locked().get(pk=order.pk)
-        held = exposure.lock_for_decision(market.names, order.symbol)
+        held = lock_exposure(market, order.symbol)
         _refuse_unreplaceable(order, changes)
         denials = _judge(order, ticket, market, held)
         if not denials:

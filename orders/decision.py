@@ -3,7 +3,7 @@
 Shared by intake, by the routing task of deferred orders, and by previews.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,7 +22,7 @@ from risk import exposure, gate, rulebook
 from risk.models import Control, ExposureTotal
 from risk.rules import AccountVerdict, CandidateAccount, Denial, ProposedOrder, Rulebook
 from tradingdesk.fix import OrderClass, RequestKind, Side
-from tradingdesk.statements import Param, Select, insert
+from tradingdesk.statements import Later, Param, Select, insert, together
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _enabled_accounts = Select(BrokerAccount.objects.filter(enabled=True).select_related("health"))
@@ -76,6 +76,25 @@ def read_market(symbol: str) -> Market | None:
     capabilities = {account.adapter: adapter_class(account.adapter).capabilities for account in accounts}
     instrument = next(iter(by_name.values())).instrument
     return Market(instrument, accounts, by_name, {a.broker_name: capabilities[a.adapter] for a in accounts})
+
+
+def lock_exposure(market: Market, symbol: str) -> exposure.Exposure:
+    """Lock what a decision about a symbol depends on, inside the caller's transaction."""
+    with together():
+        held = ask_exposure(market, symbol)
+    return held()
+
+
+def ask_exposure(market: Market, symbol: str) -> Callable[[], exposure.Exposure]:
+    """Do the same in a block of `together`, after which what this gives is to be called at once."""
+    return exposure.ask_for_decision(market.names, symbol, lambda: _ask_unreflected(market.accounts))
+
+
+def read_exposure(market: Market, symbol: str) -> exposure.Exposure:
+    """Read the same without locks, for a preview."""
+    held = exposure.read_for_preview(market.names, symbol)
+    held.unreflected = dict(_ask_unreflected(market.accounts)())
+    return held
 
 
 def decide(
@@ -163,7 +182,6 @@ def _candidates(
     order: ProposedOrder,
     now: datetime,
 ) -> Iterable[CandidateAccount]:
-    unreflected = _unreflected_buying_power(accounts)
     for account in accounts:
         listing = market.listings.get(account.broker_name)
         quote = quote_of(listing)
@@ -171,7 +189,7 @@ def _candidates(
         yield CandidateAccount(
             broker_name=account.broker_name,
             portfolio_value=account.portfolio_value,
-            buying_power=account.buying_power - unreflected.get(account.broker_name, Decimal(0)),
+            buying_power=account.buying_power - (held.unreflected.get(account.broker_name) or Decimal(0)),
             status=account.status,
             bid_px=None if problem else quote.bid_px,
             ask_px=None if problem else quote.ask_px,
@@ -181,12 +199,11 @@ def _candidates(
         )
 
 
-def _unreflected_buying_power(accounts: list[BrokerAccount]) -> dict[str, Decimal]:
+def _ask_unreflected(accounts: list[BrokerAccount]) -> Later:
     """Buying power held, per account, by orders that the broker did not know when it gave its figure."""
     values = {f"account{number}": account.pk for number, account in enumerate(accounts)}
     since = {f"since{number}": account.last_updated or _NEVER for number, account in enumerate(accounts)}
-    rows = _held_since(len(accounts))(**values, **since)
-    return {name: total or Decimal(0) for name, total in rows}
+    return _held_since(len(accounts)).later(**values, **since)
 
 
 @cache

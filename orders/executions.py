@@ -115,7 +115,7 @@ def _apply_alone(
         apply_cancel_rejected(account=account, rejected=fact)
     elif fact is not None:
         with transaction.atomic():
-            ledger = Ledger(account, with_family([order]), books=False)
+            ledger = Ledger(account, with_family([order]))
             _apply_state(ledger, ledger.orders[order.pk], fact, told_as=report.broker_order_id)
             settle_exits(ledger)
             ledger.close()
@@ -162,9 +162,7 @@ def _apply_run(account: BrokerAccount, run: Sequence[tuple[Order, ExecutionRepor
     if not run:
         return []
     with transaction.atomic():
-        ledger = Ledger(account, with_family(order for order, _ in run), books=bool(trades))
-        if trades:
-            ledger.read_executions(trades)
+        ledger = Ledger(account, with_family(order for order, _ in run), trades)
         made = [_apply_one(ledger, ledger.orders[order.pk], report) for order, report in run]
         settle_exits(ledger)
         ledger.close()

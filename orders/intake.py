@@ -14,11 +14,13 @@ from orders import wakeups
 from orders.decision import (
     Decision,
     Market,
+    ask_exposure,
     decide,
     hold,
     price_problem,
     propose,
     quote_of,
+    read_exposure,
     read_market,
     reserve,
     store_decision,
@@ -28,14 +30,13 @@ from orders.ids import new_client_order_id
 from orders.legs import add_legs, exit_columns, refuse_taken_ids
 from orders.models import Order, OrderRequest
 from orders.ticket import OrderTicket
-from risk import exposure
 from risk.rulebook import kept_rulebook
 from tradingdesk.audit import trail
 from tradingdesk.errors import Conflict, InvalidInput
 from tradingdesk.fields import EXACT_DIGITS, significant_digits
 from tradingdesk.fix import ClosedAs, OrdType, RequestKind
 from tradingdesk.middleware import current_request_id
-from tradingdesk.statements import Param, Select, insert, store, together
+from tradingdesk.statements import Param, Select, insert, next_key, store, together
 
 SEND_WITHIN = {OrdType.MARKET: timedelta(seconds=30)}
 SEND_WITHIN_OTHERWISE = timedelta(minutes=5)
@@ -103,7 +104,7 @@ def preview_order(*, ticket: OrderTicket) -> Preview:
     Raises InvalidInput as `submit_order` does.
     """
     market = with_prices(known_market(ticket), ticket)
-    held = exposure.read_for_preview(market.names, ticket.symbol)
+    held = read_exposure(market, ticket.symbol)
     decision = decide(ticket, market, held, propose(ticket))
     return Preview(
         allowed=decision.allowed,
@@ -116,7 +117,11 @@ def preview_order(*, ticket: OrderTicket) -> Preview:
 
 def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor: str) -> None:
     """Decide inside the caller's transaction; the exposure rows are locked as its last reads."""
-    held = exposure.lock_for_decision(market.names, ticket.symbol)
+    with together():
+        key = next_key(Order)
+        held = ask_exposure(market, ticket.symbol)
+    held = held()
+    order.pk = order.pk or next(iter(key()), None)
     decision = decide(ticket, market, held, propose(ticket))
     if decision.allowed:
         order.account_id = decision.choice.chosen
@@ -126,8 +131,8 @@ def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor
         order.denials = [denial.as_dict() for denial in decision.denials]
         order.text = "; ".join(f"{denial.code}: {denial.detail}" for denial in decision.denials[:3])
     order.refresh_status()
-    store(order)
     with together():
+        store(order)
         if decision.allowed:
             add_legs(order, ticket)
             hold(order, held.symbols[order.account_id])

@@ -3,7 +3,7 @@
 Locks are taken in the desk's order, see `orders.moving`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from orders.models import BrokerMessage, Execution, Order, OrderRequest, Positio
 from orders.moving import lock_book, settle_reservation
 from risk import exposure
 from risk.exposure import Shift
-from tradingdesk.statements import Param, Select, insert, together, update
+from tradingdesk.statements import Later, Param, Select, insert, together, update
 
 TOLD_AGAIN = "trade_again"
 
@@ -33,30 +33,30 @@ _other_names_of = Select(
 
 
 class Ledger:
-    """The rows of one transaction. `orders` are locked, and with `books` the account's executions and positions."""
+    """The rows of one transaction. `orders` are locked; where it has trades, so is the account's book.
 
-    def __init__(self, account: BrokerAccount, orders: Iterable[Order], *, books: bool):
+    A trade is the key of its order, and its report.
+    """
+
+    def __init__(
+        self, account: BrokerAccount, orders: Iterable[Order], trades: Sequence[tuple[int, ExecutionReport]] = ()
+    ):
         self.account = account
         self.shifts: list[Shift] = []
-        if books:
-            lock_book(account=account.pk)
         keys = padded({order.pk for order in orders})
-        self.orders: dict[int, Order] = {row.pk: row for row in _lock_orders(len(keys))(**named(keys))}
-        self._executions: dict[int, list[Execution]] = {}
-        self._taken: set[str] = set()
+        with together():
+            if trades:
+                lock_book.later(account=account.pk)
+            locked = _lock_orders(len(keys)).later(**named(keys))
+            known = _ask_executions(account, trades) if trades else list
+        self.orders: dict[int, Order] = {row.pk: row for row in locked()}
+        self._executions = {pk: [one for one in known() if one.order_id == pk] for pk, _ in trades}
+        self._taken = {one.exec_id for one in known() if one.account_id == account.pk}
         self._other_names: dict[int, dict[str, str]] = {}
         self._unanswered: dict[int, list[OrderRequest]] | None = None
         self._positions: dict[int, Position | None] = {}
         self._new: dict[type[models.Model], list[models.Model]] = {}
         self._moved: dict[tuple[type[models.Model], Any], models.Model] = {}
-
-    def read_executions(self, trades: Iterable[tuple[int, ExecutionReport]]) -> None:
-        """Read what is known of the orders of these trades, and whoever has their ids."""
-        trades = list(trades)
-        orders, ids = padded({pk for pk, _ in trades}), padded({report.exec_id for _, report in trades})
-        found = _executions_of(len(orders), len(ids))(account=self.account.pk, **named(orders), **named(ids, "exec_id"))
-        self._executions = {pk: [one for one in found if one.order_id == pk] for pk in orders}
-        self._taken = {one.exec_id for one in found if one.account_id == self.account.pk}
 
     def executions_of(self, order: Order) -> list[Execution]:
         """Every execution of an order, those of this transaction included."""
@@ -130,6 +130,12 @@ class Ledger:
         """Write everything, and move exposure, which is locked only now."""
         self.write()
         exposure.move_all(self.account.broker_name, self.shifts)
+
+
+def _ask_executions(account: BrokerAccount, trades: Sequence[tuple[int, ExecutionReport]]) -> Later:
+    """What is known of the orders of these trades, and whoever has their ids."""
+    orders, ids = padded({pk for pk, _ in trades}), padded({report.exec_id for _, report in trades})
+    return _executions_of(len(orders), len(ids)).later(account=account.pk, **named(orders), **named(ids, "exec_id"))
 
 
 def padded(keys: Iterable[Any]) -> list[Any]:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from orders import wakeups
 from orders.changes import ticket_of
-from orders.decision import Decision, Market, decide, hold, propose, reserve, store_decision
+from orders.decision import Decision, Market, decide, hold, lock_exposure, propose, reserve, store_decision
 from orders.ids import next_request_id
 from orders.intake import known_market, with_prices
 from orders.models import Order, OrderRequest
@@ -58,13 +58,13 @@ def reroute_order(order_pk: int) -> bool:
 
 def _move(order: Order, ticket: OrderTicket, market: Market) -> None:
     order = Order.objects.locked().select_related("instrument").get(pk=order.pk)
-    held = exposure.lock_for_decision(market.names, order.symbol)
+    held = lock_exposure(market, order.symbol)
     left = order.account_id
     if left not in held.symbols or order.closed_as:
         raise _Stays
     _withdraw(order)
     exposure.move(held.symbols[left], side=Side(order.side), qty=-order.reserved_qty, notional=-order.reserved_notional)
-    held = exposure.lock_for_decision(market.names, order.symbol)
+    held = lock_exposure(market, order.symbol)
     decision = decide(ticket, market, held, propose(ticket))
     if not decision.allowed or decision.choice.chosen == left:
         raise _Stays

@@ -4,8 +4,8 @@ Locks are taken in the order of the keys: firm, account, symbol. Intake takes al
 symbol, after every other row that they lock, as intake waits for these. Each function says what it locks.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 
@@ -15,9 +15,10 @@ from risk.models import ExposureTotal
 from risk.rules import Holding
 from tradingdesk.fields import MONEY_PLACES, fit
 from tradingdesk.fix import Side
-from tradingdesk.statements import Param, Select, together, update
+from tradingdesk.statements import Later, Param, Select, together, update
 
 FIRM_KEY = "0:firm"
+Ask = Callable[[], Later]
 _ADD_TO_GROSS = "UPDATE exposure_totals SET gross = gross + %s, updated_at = %s WHERE key = %s"
 
 
@@ -33,11 +34,15 @@ def symbol_key(broker_name: str, symbol: str) -> str:
 
 @dataclass(slots=True)
 class Exposure:
-    """The rows one decision needs: the firm's, every account's, and the symbol's at each account."""
+    """The rows one decision needs: the firm's, every account's, and the symbol's at each account.
+
+    `unreflected` is the buying power, by account, that orders hold and that the broker's own figure does not show yet.
+    """
 
     firm: ExposureTotal
     accounts: dict[str, ExposureTotal]
     symbols: dict[str, ExposureTotal]
+    unreflected: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def gross(self) -> Decimal:
@@ -77,19 +82,36 @@ def holding_of(row: ExposureTotal, mark_px: Decimal | None = None) -> Holding:
     )
 
 
-def lock_for_decision(broker_names: Iterable[str], symbol: str) -> Exposure:
-    """Lock the firm's row, every account's and the symbol's at each; make what is missing."""
+def lock_for_decision(broker_names: Iterable[str], symbol: str, ask_unreflected: Ask | None = None) -> Exposure:
+    """Lock the firm's row, every account's and the symbol's at each; make what is missing.
+
+    `ask_unreflected` asks, under the locks, for pairs of an account and its buying power that is `unreflected`.
+    """
+    with together():
+        held = ask_for_decision(broker_names, symbol, ask_unreflected)
+    return held()
+
+
+def ask_for_decision(
+    broker_names: Iterable[str], symbol: str, ask_unreflected: Ask | None = None
+) -> Callable[[], Exposure]:
+    """Do the same in a block of `together`, after which what this gives is to be called at once."""
     names = list(broker_names)
     rows = {
         FIRM_KEY: ExposureTotal(key=FIRM_KEY),
         **{account_key(name): ExposureTotal(key=account_key(name), broker_name=name) for name in names},
         **{symbol_key(name, symbol): _symbol_row(name, symbol) for name in names},
     }
-    found = _lock(rows)
+    locked = _ask(rows, ask_unreflected)
+    return lambda: _exposure_of(names, symbol, *locked())
+
+
+def _exposure_of(names: list[str], symbol: str, found: Mapping[str, ExposureTotal], unreflected: list) -> Exposure:
     return Exposure(
         firm=found[FIRM_KEY],
         accounts={name: found[account_key(name)] for name in names},
         symbols={name: found[symbol_key(name, symbol)] for name in names},
+        unreflected=dict(unreflected),
     )
 
 
@@ -122,7 +144,7 @@ def lock_for_reports(broker_name: str, symbols: Iterable[str]) -> dict[str, Expo
     account, keys = account_key(broker_name), {symbol: symbol_key(broker_name, symbol) for symbol in symbols}
     rows = {account: ExposureTotal(key=account, broker_name=broker_name)}
     rows |= {key: _symbol_row(broker_name, symbol) for symbol, key in keys.items()}
-    found = _lock(rows)
+    found, _ = _lock(rows)
     return {symbol: found[key] for symbol, key in keys.items()}
 
 
@@ -177,14 +199,27 @@ def _symbol_row(broker_name: str, symbol: str) -> ExposureTotal:
     return ExposureTotal(key=symbol_key(broker_name, symbol), broker_name=broker_name, symbol=symbol)
 
 
-def _lock(rows: dict[str, ExposureTotal]) -> dict[str, ExposureTotal]:
-    lock, keys = _lock_of(len(rows)), {f"key{number}": key for number, key in enumerate(rows)}
-    found = {row.key: row for row in lock(**keys)}
-    if len(found) == len(rows):
-        return found
-    missing = [row for key, row in sorted(rows.items()) if key not in found]
-    ExposureTotal.objects.bulk_create(missing, ignore_conflicts=True)
-    return {row.key: row for row in lock(**keys)}
+def _lock(rows: dict[str, ExposureTotal], ask: Ask | None = None) -> tuple[dict[str, ExposureTotal], list]:
+    """Lock these rows, making those that are missing; and what was asked for once they were locked."""
+    with together():
+        locked = _ask(rows, ask)
+    return locked()
+
+
+def _ask(rows: dict[str, ExposureTotal], ask: Ask | None) -> Callable[[], tuple[dict[str, ExposureTotal], list]]:
+    keys = {f"key{number}": key for number, key in enumerate(rows)}
+    locked = _lock_of(len(rows)).later(**keys)
+    answer = ask() if ask else list
+
+    def found() -> tuple[dict[str, ExposureTotal], list]:
+        there = {row.key: row for row in locked()}
+        if len(there) == len(rows):
+            return there, answer()
+        missing = [row for key, row in sorted(rows.items()) if key not in there]
+        ExposureTotal.objects.bulk_create(missing, ignore_conflicts=True)
+        return _lock(rows, ask)
+
+    return found
 
 
 @cache

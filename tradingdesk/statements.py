@@ -51,12 +51,17 @@ class Select:
     def __call__(self, **values: Any) -> list:
         """Run it: all rows, each what the queryset gives."""
         compiled = self._compiled()
-        with connection.cursor() as cursor:
-            cursor.execute(
-                compiled.sql, [one.bound(values) if isinstance(one, Param) else one for one in compiled.params]
-            )
-            rows = cursor.fetchall()
-        return compiled.made_of(rows)
+        cursor = connection.cursor()
+        cursor.execute(compiled.sql, compiled.bound(values))
+        return compiled.made_of(_fetched(cursor))
+
+    def later(self, **values: Any) -> "Later":
+        """Run it inside a block of `together`; all rows are there after the block."""
+        compiled = self._compiled()
+        cursor, rows = connection.cursor(), Later()
+        cursor.execute(compiled.sql, compiled.bound(values))
+        _answered(lambda: rows.take(compiled.made_of(_fetched(cursor))))
+        return rows
 
     def first(self, **values: Any) -> Any:
         """Run it: the first row, or None."""
@@ -88,6 +93,10 @@ class _Compiled:
             self._related = get_related_populators(info, select, DEFAULT_DB_ALIAS)
             self._made = self._model_of
 
+    def bound(self, values: dict[str, Any]) -> list[Any]:
+        """The statement's values, as the database takes them."""
+        return [one.bound(values) if isinstance(one, Param) else one for one in self.params]
+
     def made_of(self, rows: Iterable[Any]) -> list:
         """What the queryset gives for these rows of the database."""
         if self._converters:
@@ -101,14 +110,32 @@ class _Compiled:
         return made
 
 
+class Later:
+    """Rows that are there once the block of `together` has ended that they were asked for in."""
+
+    def __init__(self):
+        self._rows: list | None = None
+
+    def take(self, rows: list) -> None:
+        """Take the answer."""
+        self._rows = rows
+
+    def __call__(self) -> list:
+        """The rows."""
+        if self._rows is None:
+            raise RuntimeError("asked for inside the block that sends the question")
+        return self._rows
+
+
 @contextmanager
 def together() -> Iterator[None]:
-    """Send `insert` and `update` in the block without waiting for each answer; all are there at its end.
+    """Send `insert`, `update` and `Select.later` in the block without waiting for each answer; its end does.
 
     To be used inside a transaction, without other writes in the block: their counts of rows are not known there. A new
-    row has its key after the block. SQLite, which has no way to wait for, does each at once.
+    row has its key after the block, unless it had one before (`next_key`). SQLite, which has no way to wait for, does
+    each at once. A block inside another is part of it.
     """
-    if connection.vendor != "postgresql":
+    if connection.vendor != "postgresql" or hasattr(_unanswered, "ends"):
         yield
         return
     _unanswered.ends = []
@@ -121,12 +148,27 @@ def together() -> Iterator[None]:
         del _unanswered.ends
 
 
-def insert(*rows: models.Model) -> None:
-    """Write new rows of one model in one statement, and give them their keys, as `row.save()` does for one."""
-    model = type(rows[0])
-    values = [value for row in rows for value in _values(row, _fields(model), add=True)]
+def next_key(model: type[models.Model]) -> Later:
+    """Ask for a key that a new row can have before it is written; no row where the database gives none in advance."""
+    key = Later()
+    if connection.vendor != "postgresql":
+        key.take([])
+        return key
     cursor = connection.cursor()
-    cursor.execute(_insert_sql(model, len(rows)), values)
+    cursor.execute(
+        "SELECT nextval(pg_get_serial_sequence(%s, %s))", [_quoted(model._meta.db_table), model._meta.pk.column]
+    )
+    _answered(lambda: key.take([value for (value,) in _fetched(cursor)]))
+    return key
+
+
+def insert(*rows: models.Model) -> None:
+    """Write new rows of one model in one statement; those without a key get one, as from `row.save()`."""
+    model = type(rows[0])
+    fields = _fields(model) if rows[0].pk is None else [model._meta.pk, *_fields(model)]
+    values = [value for row in rows for value in _values(row, fields, add=True)]
+    cursor = connection.cursor()
+    cursor.execute(_insert_sql(model, len(rows), rows[0].pk is not None), values)
     _answered(partial(_take_keys, cursor, rows))
 
 
@@ -168,6 +210,11 @@ def _answered(end: Callable[[], None]) -> None:
         end()
 
 
+def _fetched(cursor: CursorWrapper) -> list:
+    with cursor:
+        return cursor.fetchall()
+
+
 def _take_keys(cursor: CursorWrapper, rows: tuple[models.Model, ...]) -> None:
     with cursor:
         for row, (row.pk,) in zip(rows, cursor.fetchall(), strict=True):
@@ -187,8 +234,9 @@ def _fields(model: type[models.Model], *names: str) -> list[models.Field]:
 
 
 @cache
-def _insert_sql(model: type[models.Model], count: int) -> str:
-    columns = [_quoted(field.column) for field in _fields(model)]
+def _insert_sql(model: type[models.Model], count: int, with_keys: bool) -> str:
+    fields = [model._meta.pk, *_fields(model)] if with_keys else _fields(model)
+    columns = [_quoted(field.column) for field in fields]
     places = ", ".join([f"({', '.join(['%s'] * len(columns))})"] * count)
     table, key = _quoted(model._meta.db_table), _quoted(model._meta.pk.column)
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {places} RETURNING {key}"

@@ -165,7 +165,7 @@ def test_order_that_waits_for_the_account_while_a_break_is_opened_there_is_refus
     if connection.vendor == "sqlite":
         pytest.skip("SQLite lets nobody read for an order while another writes")
     at_the_lock, statuses = Event(), []
-    lock = exposure.lock_for_decision
+    lock = exposure.ask_for_decision
 
     def lock_and_tell(*args):
         at_the_lock.set()
@@ -178,7 +178,7 @@ def test_order_that_waits_for_the_account_while_a_break_is_opened_there_is_refus
             connection.close()
 
     ExposureTotal.objects.create(key=exposure.account_key("alpaca"), broker_name="alpaca")
-    monkeypatch.setattr(exposure, "lock_for_decision", lock_and_tell)
+    monkeypatch.setattr(exposure, "ask_for_decision", lock_and_tell)
     waiting = Thread(target=work)
     with transaction.atomic():
         ReconciliationBreak.objects.create(account_id="alpaca", kind=BreakKind.CASH, key="cash", signature="1")
