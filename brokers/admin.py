@@ -2,8 +2,13 @@
 
 from django.contrib import admin
 from django.db.models import Q
-from unfold.decorators import display
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from unfold.decorators import action, display
 
+from brokers.configuration import change_accounts, configured_accounts
+from brokers.forms import SharesForm
 from brokers.models import (
     AccountHealth,
     AccountLease,
@@ -16,6 +21,7 @@ from brokers.models import (
 )
 from tradingdesk.backoffice import shown
 from tradingdesk.backoffice.admins import ReadOnlyAdmin
+from tradingdesk.backoffice.forms import carry_out
 
 STATUS_LABELS = {"active": "success", "blocked": "danger", "unknown": "warning"}
 
@@ -28,7 +34,11 @@ def _share_or_nothing(value) -> str:
 class BrokerAccountAdmin(ReadOnlyAdmin):
     """Accounts and their figures, as the broker last gave them."""
 
-    note = "Accounts are configured in config/desk.yaml: enable, disable and set allocation there, then load_config."
+    note = (
+        "Accounts are configured in config/desk.yaml, then load_config. "
+        "“Shares and switches”, above the list, enables, disables and sets shares."
+    )
+    actions_list = ("shares",)
     list_display = (
         "broker_name",
         "enabled",
@@ -46,6 +56,26 @@ class BrokerAccountAdmin(ReadOnlyAdmin):
     list_select_related = ("health",)
     search_fields = ("broker_name", "account_id")
     sortable_by = ("broker_name",)
+
+    def has_shares_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "change")
+
+    @action(description="Shares and switches", permissions=["shares"], icon="tune")
+    def shares(self, request: HttpRequest) -> HttpResponse:
+        """Enable and disable accounts and set their shares, with a reason, as a version of the configuration."""
+        form = SharesForm(request.POST or None, accounts=configured_accounts())
+        if request.method == "POST" and form.is_valid():
+            asked = {"actor": request.user.get_username(), "reason": form.cleaned_data["reason"]}
+            if carry_out(form, lambda: self._set(request, form, **asked)):
+                return redirect("admin:brokers_brokeraccount_changelist")
+        back = reverse("admin:brokers_brokeraccount_changelist")
+        title = "Shares and switches of the accounts"
+        return self.page(request, "admin/brokers/brokeraccount/shares.html", title=title, form=form, back=back)
+
+    def _set(self, request: HttpRequest, form: SharesForm, **asked) -> bool:
+        record = change_accounts(form.wanted(), **asked)
+        self.message_user(request, f"{record} is in force." if record else "The accounts are like that already.")
+        return True
 
     @display(description="status", label=STATUS_LABELS)
     def status_label(self, account: BrokerAccount) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -15,8 +15,11 @@ from brokers.secrets import MissingSecret, resolve
 from tradingdesk.audit import trail
 from tradingdesk.config import schema
 from tradingdesk.config.document import Document, Loc
+from tradingdesk.config.models import ConfigurationRecord
+from tradingdesk.config.record import change, configuration_in_force
 from tradingdesk.config.references import REFERENCE
 from tradingdesk.config.schema import Flag, Share, Strict, Text, expected
+from tradingdesk.errors import InvalidInput
 from tradingdesk.redaction.known import LITERAL_PASSWORD, SECRET_NAME
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -57,9 +60,18 @@ class Section(schema.Section):
         accounts = parsed.root
         total = sum((account.allocation_percent for account in accounts.values()), Decimal(0))
         if accounts and total != 1:
-            yield (), f"allocation_percent of all accounts, disabled ones too, adds up to {total}, expected 1"
+            yield (
+                (),
+                f"allocation_percent of all accounts, disabled ones too, adds up to {total.normalize():f}, expected 1",
+            )
         for name, account in accounts.items():
             yield from (((name, *loc), text) for loc, text in _account_problems(name, account))
+
+    def in_force(self, recorded: Any) -> Any:
+        """Accounts change only through the record; without one they are as their rows say."""
+        if recorded is not None:
+            return recorded
+        return {row.pk: _as_section(row) for row in BrokerAccount.objects.filter(enabled=True)} or None
 
     def apply(self, parsed: Accounts, *, actor: str, reason: str) -> None:
         """Make, change and disable accounts; one that is not in the file any more keeps its history."""
@@ -68,6 +80,35 @@ class Section(schema.Section):
         for gone in BrokerAccount.objects.exclude(broker_name__in=parsed.root).filter(enabled=True):
             columns = {"enabled": False, "allocation_percent": Decimal(0)}
             _store(gone.broker_name, columns, actor=actor, reason=reason)
+
+
+def configured_accounts() -> list[BrokerAccount]:
+    """The accounts of the configuration in force; those that left it only have their history."""
+    names = Section().in_force(_recorded())
+    return list(BrokerAccount.objects.filter(pk__in=names or ()))
+
+
+def change_accounts(wanted: Mapping[str, Mapping[str, Any]], *, actor: str, reason: str) -> ConfigurationRecord | None:
+    """Set `enabled` and `allocation_percent` of accounts, all or none; the new version, None when nothing changes.
+
+    Raises:
+        InvalidInput: no reason, no such account, or shares that do not add up to 1; nothing changed.
+        Conflict: another version came in between; nothing changed.
+    """
+
+    def edited(section: dict[str, Any]) -> dict[str, Any]:
+        for name, columns in wanted.items():
+            if name not in section:
+                raise InvalidInput("UNKNOWN_ACCOUNT", f"{name!r} is not in the configuration", name)
+            section = section | {name: section[name] | columns}
+        return section
+
+    return change("brokers", edited, actor=actor, reason=reason)
+
+
+def _recorded() -> dict[str, Any] | None:
+    in_force = configuration_in_force()
+    return in_force.whole.get("brokers") if in_force else None
 
 
 def _account_problems(name: str, account: Account) -> Iterator[tuple[Loc, str]]:
@@ -107,6 +148,13 @@ def _placed(problem: str, account: Account) -> tuple[Loc, str]:
     if key in account.settings or key in Account.model_fields:
         return (key,), text
     return (), problem
+
+
+def _as_section(row: BrokerAccount) -> dict[str, Any]:
+    """What a file would say of an account."""
+    adapter = {} if row.adapter == row.pk else {"adapter": row.adapter}
+    columns = ("enabled", "allocation_percent", "paper_trading")
+    return {**adapter, **{column: getattr(row, column) for column in columns}, **row.settings}
 
 
 def _columns(name: str, account: Account) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from unfold.decorators import display
 
+from risk.configuration import change_limits
 from risk.forms import HaltForm, LimitForm, RemoveLimitForm
 from risk.halts import halt, resume
-from risk.limits import LimitValue, set_limits
+from risk.limits import LimitValue
 from risk.models import ExposureTotal, Halt, Limit
 from tradingdesk.backoffice import shown
 from tradingdesk.backoffice.admins import ReadOnlyAdmin
@@ -68,9 +69,7 @@ class LimitAdmin(ReadOnlyAdmin):
     def _ask(self, request, form, *, title: str, of: Limit | None = None, remove: str = "") -> HttpResponse:
         if request.method == "POST" and form.is_valid():
             value = form.limit_value(of)
-            done = carry_out(form, lambda: self._set(request, value, form.cleaned_data["reason"]))
-            if done is not None:
-                self.message_user(request, f"{value.control}: done. The gate applies it from the next order on.")
+            if carry_out(form, lambda: self._set(request, value, form.cleaned_data["reason"])):
                 return redirect("admin:risk_limit_changelist")
         back = reverse("admin:risk_limit_changelist")
         context = {
@@ -82,8 +81,15 @@ class LimitAdmin(ReadOnlyAdmin):
         }
         return self.page(request, "admin/desk/form.html", title=title, **context)
 
-    def _set(self, request: HttpRequest, value: LimitValue, reason: str) -> list[Limit]:
-        return set_limits([value], actor=request.user.get_username(), reason=reason)
+    def _set(self, request: HttpRequest, value: LimitValue, reason: str) -> bool:
+        record = change_limits([value], actor=request.user.get_username(), reason=reason)
+        done = (
+            f"done, with {record}. The gate applies it from the next order on."
+            if record
+            else "it is like that already."
+        )
+        self.message_user(request, f"{value.control}: {done}")
+        return True
 
 
 @admin.register(Halt)

@@ -9,14 +9,27 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, PlainValidator, create_model
+from pydantic import BaseModel, PlainValidator, ValidationError, create_model
 
 from brokers.models import BrokerAccount
-from risk.limits import APPLIES_TO, COUNTS, MAY_ONLY_WARN, SECONDS, SHARES, LimitValue, out_of_range, set_limits
+from risk.limits import (
+    APPLIES_TO,
+    COUNTS,
+    MAY_ONLY_WARN,
+    SECONDS,
+    SHARES,
+    LimitValue,
+    check,
+    limits_in_force,
+    out_of_range,
+    set_limits,
+)
 from risk.models import Control, Scope
 from risk.scopes import SYMBOL
 from tradingdesk.config import schema
 from tradingdesk.config.document import Document, Loc
+from tradingdesk.config.models import ConfigurationRecord
+from tradingdesk.config.record import change
 from tradingdesk.config.schema import Strict, expected, is_number, not_expected
 
 Symbol = Annotated[
@@ -91,9 +104,78 @@ class Section(schema.Section):
             if name not in known:
                 yield ("accounts", name), f"no account is called {name!r}; there are: {', '.join(sorted(known))}"
 
+    def in_force(self, recorded: Any) -> Any:
+        """The recorded section, with the limits that the gate applies where they are others."""
+        known = {value.key: value for value in _recorded_limits(recorded)}
+        section = dict(recorded or {})
+        for value in _in_force():
+            if known.pop(value.key, None) != value:
+                section = _with(section, value)
+        for gone in known.values():
+            section = _with(section, _taken_away(gone))
+        return section or None
+
     def apply(self, parsed: Risk, *, actor: str, reason: str) -> None:
         """Make the section the whole of the limits in force."""
         set_limits(parsed.limits(), actor=actor, reason=reason, replace_all=True)
+
+
+def change_limits(values: Iterable[LimitValue], *, actor: str, reason: str) -> ConfigurationRecord | None:
+    """Set, change or take away limits, all or none, as a new version of the configuration; None when nothing changes.
+
+    Raises:
+        InvalidInput: no reason, or a limit that the gate could not apply; nothing changed.
+        Conflict: another version came in between; nothing changed.
+    """
+    values = list(values)
+    for value in values:
+        check(value)
+
+    def edited(section: dict[str, Any]) -> dict[str, Any]:
+        for value in values:
+            section = _with(section, value)
+        return section
+
+    return change("risk", edited, actor=actor, reason=reason)
+
+
+def _in_force() -> Iterator[LimitValue]:
+    for row in limits_in_force():
+        yield LimitValue(row.control, row.value.normalize(), row.scope, row.scope_key, row.hard)
+
+
+def _recorded_limits(recorded: Any) -> list[LimitValue]:
+    """The limits of a recorded section; none when today's schema does not take it."""
+    try:
+        return list(Risk.model_validate(recorded or {}).limits())
+    except ValidationError:
+        return []
+
+
+def _taken_away(limit: LimitValue) -> LimitValue:
+    return LimitValue(limit.control, None, limit.scope, limit.scope_key)
+
+
+def _with(section: dict[str, Any], limit: LimitValue) -> dict[str, Any]:
+    """The section with one limit as it shall be."""
+    if limit.control == Control.RESTRICTED:
+        symbols = dict.fromkeys(section.get("restricted_symbols") or [])
+        symbols |= {limit.scope_key: None}
+        return section | {"restricted_symbols": [s for s in symbols if s != limit.scope_key or limit.value is not None]}
+    if limit.scope == Scope.FIRM:
+        return _with_value(section, limit)
+    place = f"{limit.scope}s"
+    of_scope = section.get(place) or {}
+    return section | {place: of_scope | {limit.scope_key: _with_value(of_scope.get(limit.scope_key) or {}, limit)}}
+
+
+def _with_value(limits: dict[str, Any], limit: LimitValue) -> dict[str, Any]:
+    others = {control: value for control, value in limits.items() if control != limit.control}
+    if limit.value is None:
+        return others
+    warns_by_default = limit.control in MAY_ONLY_WARN
+    value = {"value": limit.value, "hard": True} if warns_by_default and limit.hard else limit.value
+    return limits | {str(limit.control): value}
 
 
 def _values(limits: BaseModel, scope: Scope, scope_key: str) -> Iterator[LimitValue]:

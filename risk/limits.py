@@ -1,4 +1,7 @@
-"""The only way a limit changes: whole sets in one transaction, with who and why, seen at once by the gate."""
+"""Where a limit changes: whole sets in one transaction, with who and why, seen at once by the gate.
+
+People change limits by `risk.configuration.change_limits`, which comes here with a version of the configuration.
+"""
 
 from __future__ import annotations
 

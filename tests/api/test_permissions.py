@@ -30,7 +30,7 @@ MATRIX = [
     ("GET", "/api/v1/reconciliation/breaks/", EVERYONE),
     ("POST", "/api/v1/reconciliation/breaks/1/resolve/", {"risk officer"}),
     ("GET", "/api/v1/audit/events/", {"auditor"}),
-    ("GET", "/api/v1/config/history/", {"auditor"}),
+    ("GET", "/api/v1/config/history/", {"auditor", "risk officer"}),
 ]
 
 

@@ -53,6 +53,9 @@ def test_groups_differ_in_what_their_names_say():
         "risk.add_halt",
         "risk.clear_halt",
         "orders.resolve_break",
+        "brokers.change_brokeraccount",
+        "tradingdesk.view_configurationrecord",
+        "tradingdesk.enact_configurationrecord",
     }
     assert granted["auditor"] - viewer == {
         "tradingdesk.view_auditevent",
@@ -67,7 +70,8 @@ def test_groups_go_and_come_back_with_their_migration():
     migration.remove_groups(apps, None)
     assert not Group.objects.exists()
     migration.make_groups(apps, None)
-    for later in ("0002_reconciliation_permissions", "0003_legacy_permissions", "0004_credential_permissions"):
+    later_ones = ("0002_reconciliation", "0003_legacy", "0004_credential", "0005_bar", "0006_configuration")
+    for later in (f"{name}_permissions" for name in later_ones):
         import_module(f"analytics.migrations.{later}").grant(apps, None)
     test_groups_differ_in_what_their_names_say()
 

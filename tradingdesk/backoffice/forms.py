@@ -47,7 +47,7 @@ class ReasonForm(forms.Form):
 def add_refusal(form: forms.Form, refusal: DeskError | ValidationError) -> None:
     """Show a refusal at the field it names, or above the form if there is no such field."""
     if isinstance(refusal, DeskError):
-        name, texts = refusal.field, [f"{refusal.detail} ({refusal.code})"]
+        name, texts = refusal.field, f"{refusal.detail} ({refusal.code})".splitlines()
     else:
         name, texts = next(iter(getattr(refusal, "error_dict", {})), ""), refusal.messages
     field = form.fields.get(name)

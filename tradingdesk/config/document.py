@@ -47,6 +47,11 @@ class Document:
             loc = loc[:-1]
         return self.lines.get(loc)
 
+    def with_sections(self, others: dict[str, Any], *, path: str) -> Document:
+        """The same with other values of some sections, which have no lines here."""
+        lines = {loc: line for loc, line in self.lines.items() if not loc or loc[0] not in others}
+        return Document(path, {**self.data, **others}, lines)
+
     def error(self, problems: Iterable[tuple[Loc, str]]) -> ConfigurationError:
         """The error that tells of problems here, each with its line."""
         return ConfigurationError(self.path, [Problem(loc, text, self.line_of(loc)) for loc, text in problems])
@@ -61,9 +66,21 @@ def read_document(path: os.PathLike[str] | str) -> Document:
     name = os.fspath(path)
     try:
         with open(name, "rb") as file:
-            node = yaml.compose(file, Loader=_Loader)
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigurationError(name, [_unreadable(error)]) from error
+            return parse_document(name, file.read())
+    except OSError as error:
+        raise ConfigurationError(name, [Problem((), f"cannot be read: {error.strerror}")]) from error
+
+
+def parse_document(name: str, content: bytes | str) -> Document:
+    """Read YAML whose top level is sections; `name` is what errors call it.
+
+    Raises:
+        ConfigurationError: it is not YAML, gives a key twice or holds no sections.
+    """
+    try:
+        node = yaml.compose(content, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(name, [_not_yaml(error)]) from error
     reader = _Reader()
     data = reader.value(node, ()) if node else None
     if not isinstance(data, dict):
@@ -138,9 +155,7 @@ class _Reader:
         return node.value
 
 
-def _unreadable(error: OSError | yaml.YAMLError) -> Problem:
-    if isinstance(error, OSError):
-        return Problem((), f"cannot be read: {error.strerror}")
+def _not_yaml(error: yaml.YAMLError) -> Problem:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return Problem((), f"not YAML: {error.problem}", error.problem_mark.line + 1)
     return Problem((), f"not YAML: {' '.join(str(error).split())}")

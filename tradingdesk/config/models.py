@@ -4,6 +4,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
+from tradingdesk.config.document import Document, parse_document
+from tradingdesk.config.written import with_numbers
 from tradingdesk.facts import Fact
 
 
@@ -21,11 +23,37 @@ class ConfigurationRecord(Fact):
     reason = models.TextField(blank=True, default="")
     whole = models.JSONField(encoder=DjangoJSONEncoder)
     diff = models.JSONField(encoder=DjangoJSONEncoder)
+    text = models.TextField(
+        blank=True, default="", help_text="the whole as a file that can be loaded; empty in versions older than this"
+    )
+    loaded = models.JSONField(
+        encoder=DjangoJSONEncoder,
+        null=True,
+        blank=True,
+        help_text="what the loaded file says, where people have set something else since",
+    )
     legacy_id = models.BigIntegerField(null=True, blank=True, editable=False)
 
     class Meta:
         db_table = "configuration_history"
         ordering = ["-version"]
+        permissions = [("enact_configurationrecord", "Can put an earlier configuration in force again")]
 
     def __str__(self) -> str:
         return f"version {self.version}"
+
+    @property
+    def file(self) -> dict:
+        """What the file says that was loaded last, at this version."""
+        return self.whole if self.loaded is None else self.loaded
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a configuration of this desk; a legacy database tells only of changes."""
+        return self.version > 0
+
+    def document(self) -> Document:
+        """The whole with its values as they were read, and the lines they have in `text`."""
+        if self.text:
+            return parse_document(str(self), self.text)
+        return Document(str(self), with_numbers(self.whole), {})

@@ -1,11 +1,12 @@
-"""Putting a configuration in force: all of the file or nothing, with a version that says who, when and what."""
+"""Putting a configuration in force: all of it or nothing, with a version that says who, when and what.
+
+A version comes from a file, from what people set in the back office, or from an earlier version; all take the same way.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,47 +15,46 @@ from django.db import IntegrityError, transaction
 from pydantic import BaseModel
 
 from tradingdesk.audit import trail
+from tradingdesk.config.changes import Change, changes, in_words, leaves
 from tradingdesk.config.document import Document, read_document
 from tradingdesk.config.models import ConfigurationRecord
 from tradingdesk.config.schema import parse, sections
-from tradingdesk.errors import Conflict
-from tradingdesk.redaction.known import redact
+from tradingdesk.config.written import as_json, as_yaml
+from tradingdesk.errors import Conflict, InvalidInput
+from tradingdesk.redaction.known import MASK, redact
 
-_ABSENT = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One value that the file has otherwise than the configuration in force; None stands for "not given"."""
-
-    path: str
-    before: Any
-    after: Any
-
-    def __str__(self) -> str:
-        before, after = _in_words(self.before), _in_words(self.after)
-        if self.before is None:
-            return f"+ {self.path}: {after}"
-        if self.after is None:
-            return f"- {self.path}: {before}"
-        return f"~ {self.path}: {before} -> {after}"
+BACK_OFFICE = "back office"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked file, and what loading it would change."""
+    """A checked configuration, and what putting it in force would change.
+
+    `file` is what the loaded file says; `held` are the sections where what people set since stays.
+    """
 
     document: Document
+    source: str
     parsed: dict[str, BaseModel]
-    whole: dict[str, Any]
     changes: list[Change]
     in_force: ConfigurationRecord | None
+    file: dict[str, Any]
+    held: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        """The configuration as the record keeps it."""
+        return as_json(self.document.data)
+
+    @property
+    def is_news(self) -> bool:
+        """Whether there is something to record: a change, or a file that now says what people had set."""
+        return bool(self.changes) or bool(changes(_file_of(self.in_force), self.file))
 
     @property
     def changed_sections(self) -> list[str]:
-        """The sections to apply; one that is as it was is left alone, with what people set since."""
-        touched = {change.path.partition(".")[0] for change in self.changes}
-        return [name for name in self.parsed if name in touched]
+        """The sections to apply; one that is as it was is left alone."""
+        return _sections_of(self.changes)
 
 
 def configuration_in_force() -> ConfigurationRecord | None:
@@ -65,13 +65,15 @@ def configuration_in_force() -> ConfigurationRecord | None:
 def file_in_force(path: Path) -> str | None:
     """The text of a file that says what is in force, without secrets; None when it says something else."""
     in_force = configuration_in_force()
-    if in_force is None or _recordable(read_document(path).data) != in_force.whole:
+    if in_force is None or changes(in_force.whole, as_json(read_document(path).data)):
         return None
     return redact(path.read_text(encoding="utf-8"))
 
 
-def plan(path: PathLike[str] | str) -> Plan:
+def plan(path: PathLike[str] | str, *, exact: bool = False) -> Plan:
     """Check a file and compare it with the configuration in force; changes nothing.
+
+    A section that says what the file said before stays as people have set it since, unless `exact`.
 
     Raises:
         ConfigurationError: with everything that is wrong, each with its line.
@@ -79,8 +81,12 @@ def plan(path: PathLike[str] | str) -> Plan:
     document = read_document(path)
     parsed = parse(document)
     in_force = configuration_in_force()
-    whole = _recordable(document.data)
-    return Plan(document, parsed, whole, list(_changes(in_force.whole if in_force else {}, whole)), in_force)
+    present, source, file = _present(in_force), document.path, as_json(document.data)
+    held = {} if exact else _set_since(in_force, present, file)
+    if held:
+        document = document.with_sections(held, path=f"{source} (with {', '.join(held)} as set in the back office)")
+        parsed = parse(document)
+    return Plan(document, source, parsed, _differences(present, document), in_force, file, tuple(held))
 
 
 def load(path: PathLike[str] | str, *, actor: str, reason: str = "") -> ConfigurationRecord | None:
@@ -95,6 +101,66 @@ def load(path: PathLike[str] | str, *, actor: str, reason: str = "") -> Configur
     """
     with transaction.atomic():
         planned = plan(path)
+        return enact(planned, actor=actor, reason=reason) if planned.is_news else None
+
+
+def change(
+    section: str, edit: Callable[[dict[str, Any]], dict[str, Any]], *, actor: str, reason: str
+) -> ConfigurationRecord | None:
+    """Put one section in force otherwise, as a new version; None when that changes nothing.
+
+    `edit` gets the section's values as they are in force, and gives them as they shall be. Only this section is
+    checked: what is wrong elsewhere is in force already.
+
+    Raises:
+        InvalidInput: no reason, or (ConfigurationError) values that are wrong; nothing changed.
+        Conflict: another version came in between; nothing changed.
+    """
+    _check_reason(reason)
+    with transaction.atomic():
+        in_force = configuration_in_force()
+        present = _present(in_force)
+        document = Document("", {**present, section: edit(present.get(section) or {})}, {})
+        _check_unmasked(document, [section])
+        parsed = parse(document, only={section})
+        found = _differences(present, document)
+        planned = Plan(document, BACK_OFFICE, parsed, found, in_force, _file_of(in_force))
+        return enact(planned, actor=actor, reason=reason) if found else None
+
+
+def plan_return(record: ConfigurationRecord) -> Plan:
+    """Check an earlier version by the rules of today and compare it with the one in force; changes nothing.
+
+    What it has as it is in force already is not checked again.
+
+    Raises:
+        InvalidInput: it is no whole configuration, or (ConfigurationError) is not valid any more.
+    """
+    if not record.is_whole:
+        text = f"{record} is a change that the old system made, not a configuration of the desk"
+        raise InvalidInput("NOT_A_WHOLE_CONFIGURATION", text)
+    document = record.document()
+    in_force = configuration_in_force()
+    found = _differences(_present(in_force), document)
+    _check_unmasked(document, _sections_of(found))
+    parsed = parse(document, only=_sections_of(found))
+    return Plan(document, str(record), parsed, found, in_force, _file_of(in_force))
+
+
+def return_to(record: ConfigurationRecord, *, seen: int, actor: str, reason: str) -> ConfigurationRecord | None:
+    """Put an earlier version in force again, as a new version; None when nothing differs.
+
+    `seen` is the version that was in force when the person looked at what would change.
+
+    Raises:
+        InvalidInput: as `plan_return`, or no reason.
+        Conflict: another version came in between.
+    """
+    _check_reason(reason)
+    with transaction.atomic():
+        planned = plan_return(record)
+        if planned.in_force is None or planned.in_force.version != seen:
+            raise _overtaken()
         return enact(planned, actor=actor, reason=reason) if planned.changes else None
 
 
@@ -118,12 +184,60 @@ def enact(planned: Plan, *, actor: str, reason: str = "") -> ConfigurationRecord
 
 
 def _store_version(planned: Plan, **columns) -> ConfigurationRecord:
-    diff = [asdict(change) for change in planned.changes]
-    source = planned.document.path[-255:]
+    whole = planned.whole
+    columns |= {
+        "source": planned.source[-255:],
+        "whole": whole,
+        "text": as_yaml(planned.document.data),
+        "diff": [asdict(change) for change in planned.changes],
+        "loaded": planned.file if changes(whole, planned.file) else None,
+    }
     try:
-        return ConfigurationRecord.objects.create(source=source, whole=planned.whole, diff=diff, **columns)
+        return ConfigurationRecord.objects.create(**columns)
     except IntegrityError as error:  # the version is unique: another load has committed since
         raise _overtaken() from error
+
+
+def _present(in_force: ConfigurationRecord | None) -> dict[str, Any]:
+    """Every section as it is in force."""
+    recorded = in_force.document().data if in_force else {}
+    found = {name: section.in_force(recorded.get(name)) for name, section in sections().items()}
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def _set_since(in_force: ConfigurationRecord | None, present: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
+    """The sections that the file has as before, and that are otherwise in force."""
+    before, now = _file_of(in_force), as_json(present)
+    changed = _sections_of(changes(before, file))
+    otherwise = _sections_of(changes(now, file)) if in_force else []
+    return {name: present.get(name) for name in otherwise if name not in changed}
+
+
+def _file_of(in_force: ConfigurationRecord | None) -> dict[str, Any]:
+    return in_force.file if in_force else {}
+
+
+def _differences(present: dict[str, Any], document: Document) -> list[Change]:
+    return changes(as_json(present), as_json(document.data))
+
+
+def _sections_of(found: list[Change]) -> list[str]:
+    touched = {change.path.partition(".")[0] for change in found}
+    return [name for name in sections() if name in touched]
+
+
+def _check_unmasked(document: Document, names: Iterable[str]) -> None:
+    """Refuse values that the record does not have, as it has no secrets."""
+    found = leaves(as_json({name: document.data.get(name) for name in names}))
+    masked = [path for path, value in found.items() if MASK in in_words(value)]
+    if masked:
+        text = "is masked in the record; say it as ${NAME} in the file, and load that"
+        raise document.error([((path.partition(".")[0],), f"{path} {text}") for path in masked])
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise InvalidInput("REASON_REQUIRED", "say why the configuration changes", "reason")
 
 
 def _overtaken() -> Conflict:
@@ -140,34 +254,3 @@ def _event(record: ConfigurationRecord, *, actor: str, reason: str):
         reason=reason,
         **values,
     )
-
-
-def _recordable(value: Any) -> Any:
-    """The file's values as JSON keeps them: exact numbers as text, no password that someone wrote into a URL."""
-    if isinstance(value, dict):
-        return {key: _recordable(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_recordable(child) for child in value]
-    if isinstance(value, Decimal):
-        return f"{value.normalize():f}"
-    return redact(value) if isinstance(value, str) else value
-
-
-def _changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
-    old, new = dict(_leaves(before)), dict(_leaves(after))
-    for path in [*new, *(path for path in old if path not in new)]:
-        was, now = old.get(path, _ABSENT), new.get(path, _ABSENT)
-        if was != now:
-            yield Change(path, None if was is _ABSENT else was, None if now is _ABSENT else now)
-
-
-def _in_words(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for key, child in value.items():
-            yield from _leaves(child, f"{path}.{key}" if path else key)
-    elif path and value is not None:
-        yield path, value

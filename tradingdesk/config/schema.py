@@ -5,7 +5,7 @@ The app that owns a section names its class in `settings.CONFIG_SECTIONS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
@@ -68,6 +68,13 @@ class Section:
         """Say what the schema cannot see; places are counted from the section. It may read, never write."""
         return ()
 
+    def in_force(self, recorded: Any) -> Any:
+        """The values that are in force, from the recorded ones; None when there are none.
+
+        A section whose tables can say otherwise than the record tells what they say.
+        """
+        return recorded
+
     def apply(self, parsed: Any, *, actor: str, reason: str) -> None:
         """Put the section in force, in the transaction at hand."""
 
@@ -77,8 +84,8 @@ def sections() -> dict[str, Section]:
     return {name: import_string(path)() for name, path in settings.CONFIG_SECTIONS.items()}
 
 
-def parse(document: Document) -> dict[str, BaseModel]:
-    """Check the whole file, and give each section as its schema reads it.
+def parse(document: Document, *, only: Collection[str] | None = None) -> dict[str, BaseModel]:
+    """Check the whole file, or `only` some sections of it, and give each section as its schema reads it.
 
     Raises:
         ConfigurationError: with everything that is wrong, each with its line.
@@ -87,6 +94,8 @@ def parse(document: Document) -> dict[str, BaseModel]:
     problems = [((name,), f"unknown key; known are {', '.join(known)}") for name in document.data if name not in known]
     parsed: dict[str, BaseModel] = {}
     for name, section in known.items():
+        if only is not None and name not in only:
+            continue
         found = document.data.get(name)
         try:
             parsed[name] = section.schema.model_validate({} if found is None else found)

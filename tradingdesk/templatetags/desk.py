@@ -6,6 +6,7 @@ from typing import Any
 from django import template
 
 from tradingdesk.backoffice import shown
+from tradingdesk.config.changes import in_words
 
 register = template.Library()
 
@@ -21,6 +22,12 @@ def figure(value: str | None) -> str:
         return shown.number(Decimal(value))
     except (InvalidOperation, TypeError, ValueError):
         return value or shown.EMPTY
+
+
+@register.filter
+def setting(value: Any) -> str:
+    """Show a value of the configuration as a file has it; nothing for what is not given."""
+    return "" if value is None else in_words(value)
 
 
 _MISSING = object()
