@@ -2,7 +2,11 @@ from django.db import models
 
 
 class DeskState(models.Model):
-    """The one row about the desk itself. `restore_epoch` goes up with every restore, and is in every id we make."""
+    """The one row about the desk itself.
+
+    `restore_epoch` is 1 until the database is restored for the first time; then it comes from the time of the restore
+    (`orders.ids`), and is in every id we make.
+    """
 
     restore_epoch = models.PositiveIntegerField(default=1)
 

@@ -71,6 +71,15 @@ def keep_breaks(account: BrokerAccount, reading: Reading, found: list[Difference
     return changes
 
 
+def what_stands(account: BrokerAccount, found: Iterable[Difference]) -> list[str]:
+    """Say what keeps a restored account from trading: open breaks and new differences that are not safe.
+
+    A difference on which a person kept the desk's word does not.
+    """
+    waiting = [row.text for row in open_breaks(account) if not row.safe]
+    return waiting + [one.name for one in found if not one.safe and not _was_kept(account, one)]
+
+
 def close(row: ReconciliationBreak, resolution: str, *, actor: str, reason: str) -> None:
     """Resolve one break and record it; the caller refreshes the block."""
     row.state, row.resolution = ReconciliationBreak.State.RESOLVED, resolution

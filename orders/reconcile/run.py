@@ -8,7 +8,15 @@ from django.utils import timezone
 from brokers.models import BrokerAccount
 from orders import wakeups
 from orders.models import ReconciliationMemory, ReconciliationRun
-from orders.reconcile.breaks import Changes, keep_breaks, lock_memory, open_breaks, under_their_open_kind
+from orders.reconcile.after_restore import let_trade_again
+from orders.reconcile.breaks import (
+    Changes,
+    keep_breaks,
+    lock_memory,
+    open_breaks,
+    under_their_open_kind,
+    what_stands,
+)
 from orders.reconcile.compare import BreakKind, Difference, agreed_after, compare, confirmed, suspected_after
 from orders.reconcile.reading import Reading, read_both
 
@@ -26,9 +34,11 @@ def reconcile_account(broker_name: str) -> ReconciliationRun | None:
     account = BrokerAccount.objects.get(pk=broker_name)
     memory = ReconciliationMemory.objects.filter(account=account).first() or ReconciliationMemory(account=account)
     reading = read_both(account, memory)
-    run, is_new = _conclude(account, memory, reading)
+    run, is_new, agrees = _conclude(account, memory, reading)
     if is_new:
         wakeups.reconcile_soon(broker_name, countdown=LOOK_AGAIN_AFTER)
+    if agrees:
+        let_trade_again(account)
     return run
 
 
@@ -39,19 +49,23 @@ def was_compared_since(broker_name: str, since: datetime) -> bool:
 
 def _conclude(
     account: BrokerAccount, seen: ReconciliationMemory, reading: Reading
-) -> tuple[ReconciliationRun | None, bool]:
-    """Compare, move breaks and memory, and write the run; and whether something was found that is not sure yet."""
+) -> tuple[ReconciliationRun | None, bool, bool]:
+    """Compare, move breaks and memory, and write the run.
+
+    And whether something was found that is not sure yet, and whether all was compared and nothing stands against it.
+    """
     with transaction.atomic():
         memory = lock_memory(account)
         if memory.complete_at != seen.complete_at or memory.cash != seen.cash:
-            return None, False
+            return None, False, False
         found = compare(reading.desk, reading.broker, agreed=memory.agreed)
         found = under_their_open_kind(found, open_breaks(account))
         sure = confirmed(found, memory.suspected, reading.started_at)
         changes = keep_breaks(account, reading, found, sure)
         is_new = any(memory.suspected.get(one.name, [None])[0] != one.signature for one in found)
         _remember(memory, reading, found)
-        return _store_run(account, reading, found, changes), is_new
+        agrees = not reading.broker.unread and not what_stands(account, found)
+        return _store_run(account, reading, found, changes), is_new, agrees
 
 
 def _remember(memory: ReconciliationMemory, reading: Reading, found: list[Difference]) -> None:

@@ -84,11 +84,15 @@ def verify(path: Path, expected: Contents) -> None:
 
 def contents_of(session: psycopg.Connection) -> Contents:
     """Count what a database holds."""
-    names = [name for (name,) in session.execute(_TABLES).fetchall()]
-    tables = {name: 0 if name == LEFT_EMPTY else _count(session, name) for name in names}
+    tables = {name: 0 if name == LEFT_EMPTY else _count(session, name) for name in tables_of(session)}
     migrations = session.execute("SELECT app, name FROM django_migrations").fetchall()
     (version,) = session.execute("SHOW server_version").fetchone()
     return Contents(version, tables, by_app(migrations))
+
+
+def tables_of(session: psycopg.Connection) -> list[str]:
+    """Name the tables that hold rows."""
+    return sorted(name for (name,) in session.execute(_TABLES).fetchall())
 
 
 def major_of(session: psycopg.Connection) -> int:
