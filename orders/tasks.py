@@ -18,6 +18,7 @@ from orders.models import Order, OrderRequest
 from orders.reconcile import run as reconcile
 from orders.serving import Service
 from orders.streaming import stop_streams
+from orders.unprotected import cancel_unprotected
 from tradingdesk.fix import RequestState
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ def reconcile_account(broker_name: str) -> None:
     """Compare the desk with one account's broker, unless that has just been done."""
     if not reconcile.was_compared_since(broker_name, timezone.now() - RECONCILE_AT_MOST_EVERY):
         reconcile.reconcile_account(broker_name)
+        cancel_unprotected(BrokerAccount.objects.get(pk=broker_name))
 
 
 @shared_task(name="orders.tasks.dispatch_reconciliations")

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import pytest
-
 from brokers.adapters.interactive_brokers import brackets
-from brokers.messages import NewLeg, NotSupported
-from tests.brokers import tws_messages as tws
-from tests.brokers.ib_desk import ACCOUNT, desk, limit_order
+from brokers.messages import NewLeg
+from tests.brokers.ib_desk import ACCOUNT, limit_order
 from tradingdesk.fix import LegRole, OrderClass, Side
 
 PROFIT = NewLeg("c-1-L1", LegRole.TAKE_PROFIT, price=Decimal("15"))
@@ -44,8 +41,11 @@ def test_simple_order_is_transmitted_at_once():
     assert (number, request.transmit, request.parentId) == (7, True, 0)
 
 
-def test_oco_is_not_offered_and_nothing_is_sent():
-    with desk() as made:
-        with pytest.raises(NotSupported):
-            made.submit(order_class=OrderClass.OCO, legs=(LOSS,))
-        assert made.tws.of(tws.PLACE_ORDER) == []
+def test_exits_of_what_is_held_are_one_group_and_each_is_transmitted():
+    order = limit_order(side=Side.SELL, order_class=OrderClass.OCO, legs=(LOSS,))
+    (first, profit), (second, loss) = brackets.group_requests(order, [7, 8], ACCOUNT)
+    assert (first, second) == (7, 8)
+    for one in (profit, loss):
+        assert (one.action, one.transmit, one.parentId, one.ocaGroup, one.ocaType) == ("SELL", True, 0, "c-1", 2)
+    assert [one.orderRef for one in (profit, loss)] == ["c-1", LOSS.client_order_id]
+    assert (profit.orderType, loss.orderType) == ("LMT", "STP LMT")

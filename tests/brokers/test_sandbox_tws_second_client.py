@@ -27,6 +27,8 @@ STOP_3 = ["SELL", "3", "STP", "DAY", "0", "life-3", *STOCK]
 ENTRY_2 = ["BUY", "2", "LMT", "GTC", "150", "life-7", *STOCK]
 PROFIT_2 = ["SELL", "2", "LMT", "GTC", "190", "life-7-L1", *STOCK]
 LOSS_2 = ["SELL", "2", "STP", "GTC", "0", "life-7-L2", *STOCK]
+EXIT_2 = ["SELL", "2", "LMT", "GTC", "190", "life-8", *STOCK]
+STOP_2 = ["SELL", "2", "STP", "GTC", "0", "life-8-L1", *STOCK]
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +65,8 @@ def test_ibkrs_own_client_lives_the_life_of_an_order_and_sees_what_ib_async_sees
     assert theirs == ours
     assert theirs["server_version"] == 176
     assert theirs["orders"] == ORDERS
-    assert theirs["errors"] == [2104, 2106, 2158, 202, 200, 321, 103, 10148, 10147, 202, 202, 202]
+    assert theirs["errors"] == [2104, 2106, 2158, 202, 200, 321, 103, 10148, 10147, 202, 202, 202, 202, 202]
+    assert theirs["groups"] == {"life-8": ["life-8", 2], "life-8-L1": ["life-8", 2]}
     assert theirs["executions"] == [["10", "182", "10", "182", "BOT", "IBM", "life-1", "DU1000001", 3]]
     assert (theirs["commissions"], theirs["commissions_named"]) == (["1"], True)
     assert theirs["positions"] == {"IBM": ["DU1000001", "10", "182"]}
@@ -73,6 +76,8 @@ def test_ibkrs_own_client_lives_the_life_of_an_order_and_sees_what_ib_async_sees
         ["Cancelled", "Cancelled by Trader", "life-7", "IBM", "0"],
         ["Cancelled", "Cancelled by System", "life-7-L1", "IBM", "0"],
         ["Cancelled", "Cancelled by System", "life-7-L2", "IBM", "0"],
+        ["Cancelled", "Cancelled by Trader", "life-8", "IBM", "0"],
+        ["Cancelled", "Cancelled by Trader", "life-8-L1", "IBM", "0"],
     ]
     assert theirs["cash"] == "998179.00"
     assert theirs["contracts"] == [[8314, "IBM", "NYSE", "International Business Machines Corporation", "0.01", "1"]]
@@ -125,6 +130,24 @@ ORDERS = {
     "6": [
         ["open", "PreSubmitted", *PROFIT_2],
         ["status", "PreSubmitted", "0", "2", "0", "0", 3, "child"],
+        ["status", "Cancelled", "0", "2", "0", "0", 3, ""],
+        ["error", 202],
+    ],
+    "8": [
+        ["open", "PreSubmitted", *EXIT_2],
+        ["status", "PreSubmitted", "0", "2", "0", "0", 3, ""],
+        ["open", "Submitted", *EXIT_2],
+        ["status", "Submitted", "0", "2", "0", "0", 3, ""],
+        ["status", "PendingCancel", "0", "2", "0", "0", 3, ""],
+        ["status", "Cancelled", "0", "2", "0", "0", 3, ""],
+        ["error", 202],
+    ],
+    "9": [
+        ["open", "PreSubmitted", *STOP_2],
+        ["status", "PreSubmitted", "0", "2", "0", "0", 3, "trigger"],
+        ["open", "PreSubmitted", *STOP_2],
+        ["status", "PreSubmitted", "0", "2", "0", "0", 3, "trigger"],
+        ["status", "PendingCancel", "0", "2", "0", "0", 3, ""],
         ["status", "Cancelled", "0", "2", "0", "0", 3, ""],
         ["error", 202],
     ],

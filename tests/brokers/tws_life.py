@@ -58,6 +58,7 @@ class Recorder:
         self.completed: list[list] = []
         self.contracts: list[list] = []
         self.ticks: dict[str, str] = {}
+        self.groups: dict[str, list] = {}
 
     def told(self, order_id: int, kind: str = "status") -> str:
         """What was last said of an order: its status, or the code of its error."""
@@ -82,6 +83,8 @@ class Recorder:
         terms = [order.action, plain(order.totalQuantity), order.orderType, order.tif, plain(order.lmtPrice)]
         names = [order.orderRef, order.account, contract.symbol, contract.conId, contract.exchange]
         self.said.setdefault(orderId, []).append(["open", orderState.status, *terms, *names])
+        if order.ocaGroup and not order.parentId:
+            self.groups[order.orderRef] = [order.ocaGroup, order.ocaType]
 
     def orderStatus(self, orderId, status, filled, remaining, avgFillPrice, permId, parentId, lastFillPrice, clientId,
                     whyHeld, mktCapPrice):  # fmt: skip
@@ -164,6 +167,7 @@ def live(client: Actions, seen: Recorder) -> None:
     _change_and_cancel(client, seen, first + 1)
     _be_refused(client, seen, first + 3)
     _bracket(client, seen, first + 5)
+    _group(client, seen, first + 8)
     seen.executions.clear()
     client.look(seen.accounts, "IBM")
     wait("lists", lambda: seen.ended >= LISTS and seen.clock and len(seen.ticks) >= 7)
@@ -214,11 +218,22 @@ def _bracket(client: Actions, seen: Recorder, order_id: int) -> None:
     wait("the bracket's end", lambda: all(seen.told(order_id + n, "error") == 202 for n in range(3)))
 
 
+def _group(client: Actions, seen: Recorder, order_id: int) -> None:
+    """Place two exits of what is held, each for itself, and cancel one, which ends the other."""
+    exit_ = {"action": "SELL", "totalQuantity": 2, "tif": "GTC", "ocaGroup": "life-8", "ocaType": 2}
+    client.place(order_id, "IBM", orderType="LMT", lmtPrice=190.0, orderRef="life-8", **exit_)
+    client.place(order_id + 1, "IBM", orderType="STP", auxPrice=140.0, orderRef="life-8-L1", **exit_)
+    wait("group", lambda: seen.told(order_id) == "Submitted" and len(seen.said.get(order_id + 1, ())) == 4)
+    client.cancel(order_id)
+    wait("the group's end", lambda: all(seen.told(order_id + n, "error") == 202 for n in range(2)))
+
+
 def _words(seen: Recorder, first: int) -> dict[str, Any]:
     """What was told, without what differs from run to run: ids count from the first."""
     return {
         "accounts": seen.accounts,
         "orders": {str(order_id - first): told for order_id, told in seen.said.items() if order_id >= first},
+        "groups": seen.groups,
         "errors": [code for _, code in seen.errors],
         "executions": [line[1:] for line in seen.executions],
         "commissions": sorted(seen.commissions.values()),

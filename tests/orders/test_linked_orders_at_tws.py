@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from brokers import lease
 from brokers.gateway import close_gateways, gateway_for
@@ -13,7 +14,9 @@ from orders import sending, sync
 from orders.changes import request_cancel
 from orders.models import Execution, Order, OrderRequest, Position
 from orders.reconcile.run import reconcile_account
+from orders.sending import LATE_ARRIVAL
 from orders.streaming import DeskListener
+from orders.unprotected import cancel_unprotected
 from orders.wakeups import MOVED
 from risk.models import ExposureTotal
 from risk.rulebook import forget
@@ -185,6 +188,104 @@ def test_bracket_one_of_whose_legs_is_refused_is_not_placed(account, sandbox):
     agree()
 
 
-def test_oco_is_denied_where_it_cannot_be_placed_whole(account):
-    order = submit(order_class="oco", side="sell", ord_type=None, price=None, **EXITS)
-    assert "NOT_SUPPORTED_BY_BROKER" in {denial["code"] for denial in order.denials}
+def buy_100(account) -> None:
+    order = send(submit(broker_name=NAME, **NOW))
+    stand(order, "filled")
+    eventually(lambda: held() == 100)
+
+
+OCO = {"side": "sell", "ord_type": None, "price": None, "time_in_force": "gtc"}
+
+
+def test_oco_is_two_exits_of_one_group_and_the_fill_of_one_cancels_the_other(account, sandbox):
+    buy_100(account)
+    order = place("oco", **OCO)
+    stand(order, "new", "new")
+    assert {one["order_type"] for one in at_tws(sandbox, order)} == {"LMT", "STP"}
+    assert open_sells() == 100
+
+    sandbox.admin.push_quote("IBM", "169.90", "170.00", 100_000, 100_000)
+    stand(order, "canceled", "filled")
+    eventually(lambda: held() == 0)
+    assert open_sells() == 0
+    agree()
+
+
+def test_part_fill_of_one_exit_is_taken_from_the_other(account, sandbox):
+    buy_100(account)
+    order = place("oco", **OCO)
+    stand(order, "new", "new")
+    sandbox.admin.push_quote("IBM", "190.00", "190.10", 40, 100_000)
+    stand(order, "partially_filled", "new")
+    eventually(lambda: {one["quantity"] for one in at_tws(sandbox, order)} == {"100", "60"})
+    sandbox.admin.push_quote("IBM", "190.00", "190.10", 100_000, 100_000)
+    stand(order, "filled", "canceled")
+    eventually(lambda: held() == 0)
+    agree()
+
+
+def test_cancelled_oco_takes_its_stop_along(account):
+    buy_100(account)
+    order = place("oco", **OCO)
+    stand(order, "new", "new")
+    request_cancel(order=order, actor="tester")
+    send(order)
+    stand(order, "canceled", "canceled")
+    agree()
+    sell_out()
+
+
+def sell_out() -> None:
+    order = send(submit(side="sell", broker_name=NAME, **NOW))
+    stand(order, "filled")
+    eventually(lambda: held() == 0)
+
+
+@pytest.mark.parametrize("refused", ["-L1", ""])
+def test_oco_one_of_whose_exits_is_refused_leaves_neither(account, sandbox, refused):
+    buy_100(account)
+    name = f"refused{refused}-oco"
+    sandbox.admin.fault(
+        "error", when="before", operation="new_order", client_order_id=f"{name}{refused}", status=201, body="no"
+    )
+    order = place("oco", client_order_id=name, **OCO)
+
+    def is_over():
+        sync.sync_account(NAME, reads=MOVED)
+        return set(statuses(order)) <= {"rejected", "canceled"}
+
+    eventually(is_over)
+    assert {one["status"] for one in at_tws(sandbox, order)} <= {"Cancelled"}
+    agree()
+    sell_out()
+
+
+def test_oco_whose_stop_never_reached_tws_is_cancelled_once_it_cannot_come_any_more(account, sandbox):
+    buy_100(account)
+    sandbox.admin.fault("drop", when="before", operation="new_order", client_order_id="alone-1-L1")
+    order = place("oco", client_order_id="alone-1", **OCO)
+    OrderRequest.objects.update(not_before=None)
+    stand(order, "new", "pending")
+    assert cancel_unprotected(account) == []
+
+    Order.objects.filter(pk=order.pk).update(sent_at=timezone.now() - LATE_ARRIVAL * 2)
+    assert cancel_unprotected(account) == [order]
+    send(order)
+    stand(order, "canceled", "canceled")
+    assert [one["status"] for one in at_tws(sandbox, order)] == ["Cancelled"]
+    agree()
+    sell_out()
+
+
+def test_lost_answer_ends_in_one_oco_with_its_stop(account, sandbox):
+    buy_100(account)
+    sandbox.admin.fault("drop", when="after", operation="new_order", client_order_id="lost-2-L1")
+    order = place("oco", client_order_id="lost-2", **OCO)
+    OrderRequest.objects.update(not_before=None)
+    stand(order, "new", "new")
+    assert len(at_tws(sandbox, order)) == 2
+    request_cancel(order=order, actor="tester")
+    send(order)
+    stand(order, "canceled", "canceled")
+    agree()
+    sell_out()

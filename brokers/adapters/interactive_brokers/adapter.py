@@ -56,7 +56,7 @@ class Adapter(BrokerAdapter):
     capabilities = Capabilities(
         ord_types=frozenset(OrdType),
         time_in_force=frozenset(TimeInForce),
-        order_classes=frozenset({OrderClass.SIMPLE, OrderClass.BRACKET, OrderClass.OTO}),
+        order_classes=frozenset(OrderClass),
         extended_hours=True,
         streaming=True,
         commissions=True,
@@ -182,6 +182,8 @@ class Adapter(BrokerAdapter):
     async def _submit(self, session: Session, order: NewOrder) -> ExecutionReport:
         order_id = _order_id(order.wire_ref or self.next_wire_ref(), self._account.client_id)
         await session.ready_for_orders()
+        if order.order_class == OrderClass.OCO:
+            await self._end_stray_legs(session, order)
         await session.turn(order_id)
         contract = orders.stock(order.symbol, self._con_ids.get(order.symbol, 0))
         ids = [order_id, *(self._connection.ids.for_leg() for _ in order.legs)]
@@ -196,7 +198,10 @@ class Adapter(BrokerAdapter):
     async def _first_answer(
         self, session: Session, heard: asyncio.Queue, order: NewOrder, ids: Sequence[int]
     ) -> KnownOrder:
-        """Wait for TWS's word about an order and its legs; one of whose legs it refuses is not wanted without that."""
+        """Wait for TWS's word about an order and its legs; one of whose parts it refuses is not wanted without that.
+
+        With an entry its exits go; those of a group are each ended.
+        """
         own, *legs = [partial(self._tracker.own, one) for one in ids]
         try:
             known = await dialogue.first_answer(heard, own, self._patience)
@@ -204,9 +209,25 @@ class Adapter(BrokerAdapter):
         except OrderRefused as refusal:
             if not order.legs:
                 raise
-            session.say(session.client.cancelOrder, ids[0])
-            return await dialogue.given_up(heard, own, refusal, self._patience)
+            given_up = ids if order.order_class == OrderClass.OCO else ids[:1]
+            for number in given_up:
+                session.say(session.client.cancelOrder, number)
+            owns = {number: partial(self._tracker.own, number) for number in given_up}
+            return await dialogue.given_up(heard, owns, refusal, self._patience)
         return known
+
+    async def _end_stray_legs(self, session: Session, order: NewOrder) -> None:
+        """Cancel what an earlier try has left of a group's legs: they reached TWS, and their order did not.
+
+        Raises:
+            TryLater: there was one; the order can be sent once it has ended.
+        """
+        labels = {leg.client_order_id for leg in order.legs}
+        stray = [one.order for one in await session.open_orders() if one.order.orderRef in labels]
+        for one in stray:
+            session.send(session.client.cancelOrder, one.orderId)
+        if stray:
+            raise TryLater(f"{stray[0].orderRef} is left of an earlier try and is being cancelled", retry_after=1.0)
 
     def _legs(self, order: NewOrder, ids: Sequence[int]) -> tuple[ExecutionReport, ...]:
         """What was heard of an order's legs; the others are told as they come, under the desk's own ids."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from brokers.messages import OrderRefused, OutcomeUnknown
@@ -82,24 +82,30 @@ async def legs_named(heard: asyncio.Queue, legs: Sequence[Callable[[], KnownOrde
 
 
 async def given_up(
-    heard: asyncio.Queue, own: Callable[[], KnownOrder | None], refusal: OrderRefused, seconds: float
+    heard: asyncio.Queue, owns: Mapping[int, Callable[[], KnownOrder | None]], refusal: OrderRefused, seconds: float
 ) -> KnownOrder:
-    """Wait for the end of an order that was cancelled because one of its legs was refused.
+    """Wait for the end of orders that were cancelled because a part of their group was refused; the first is its order.
 
-    Gives the order when it has traded all the same.
+    Gives that when it has traded all the same.
 
     Raises:
-        OrderRefused, TryLater: nothing is left of it; what was said of the leg.
-        OutcomeUnknown: its end was not heard of.
+        OrderRefused, TryLater: nothing is left of them; what was said of the part.
+        OutcomeUnknown: their end was not heard of.
     """
+    first, gone = next(iter(owns.values())), set()
     async for message in Patience(seconds).messages(heard):
-        known = own()
+        known = first()
         if known is not None and known.filled:
             return known
-        gone = isinstance(message, Notice) and message.code in codes.NOT_THERE and known is None
-        if gone or (known is not None and known.word in ENDED):
+        if isinstance(message, Notice) and message.code in codes.NOT_THERE:
+            gone.add(message.about)
+        if all(_is_over(own(), number in gone) for number, own in owns.items()):
             raise refusal
     raise OutcomeUnknown(f"a leg was refused ({refusal.text}), and TWS has not said that the order is cancelled")
+
+
+def _is_over(known: KnownOrder | None, is_gone: bool) -> bool:
+    return is_gone if known is None else known.word in ENDED or known.word == "Filled"
 
 
 async def cancel_answer(heard: asyncio.Queue, known: KnownOrder, seconds: float) -> None:

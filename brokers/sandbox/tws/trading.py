@@ -231,6 +231,7 @@ class Trading:
         elif event.kind in (ExecType.CANCELED, ExecType.EXPIRED, ExecType.REJECTED) and self.gateway.is_done(order):
             for child in self.orders.children(order):
                 self._end_child(child)
+            self._end_group(order)
 
     def _do_what_is_due(self, order: TwsOrder) -> None:
         change, cancel = order.change_due, order.cancel_due
@@ -254,13 +255,21 @@ class Trading:
         if child.held in ("parent", "transmit") and not child.ended:
             self.end(child, "Cancelled")
 
+    def _end_group(self, order: TwsOrder) -> None:
+        """An order of a group that somebody cancels takes the others along."""
+        if order.oca_group and order.canceller is not None and self.gateway.status(order) == "Cancelled":
+            for other in self._group(order):
+                if self.gateway.status(other) != "PendingCancel":
+                    self.cancel_order(other, order.canceller)
+
+    def _group(self, order: TwsOrder) -> list[TwsOrder]:
+        """The others of an order's group that work."""
+        live = self.gateway.live() if order.oca_group else []
+        return [other for other in live if other is not order and other.oca_group == order.oca_group and not other.held]
+
     def _reduce_group(self, order: TwsOrder, qty: Decimal, *, filled: bool) -> None:
         """One cancels the other: a fill ends the others of the group or, in part, takes from them."""
-        if not order.oca_group:
-            return
-        for other in self.gateway.live():
-            if other is order or other.oca_group != order.oca_group or other.held:
-                continue
+        for other in self._group(order):
             if filled or order.oca_type == 1:
                 self.cancel_order(other, other.client_id)
             elif other.total_quantity > qty:
