@@ -2,9 +2,9 @@
 
 from tradingdesk.audit.admin import AuditEventAdmin
 from tradingdesk.backoffice.people import DeskGroupAdmin, DeskTokenAdmin, DeskUserAdmin
-from tradingdesk.backoffice.schedules import DeskPeriodicTaskAdmin
 from tradingdesk.config.admin import ConfigurationRecordAdmin
 from tradingdesk.credentials.admin import CredentialAdmin
+from tradingdesk.schedule.admin import DeskPeriodicTaskAdmin
 
 __all__ = [
     "AuditEventAdmin",

@@ -254,6 +254,18 @@ CONFIG_SECTIONS = {
     "brokers": "brokers.configuration.Section",
     "database": "tradingdesk.config.database.Section",
     "risk": "risk.configuration.Section",
+    "schedule": "tradingdesk.schedule.section.Section",
+}
+# What beat does without a word in the configuration's `schedule:`; migrations make the rows.
+SCHEDULE = {
+    "Read what is due at the brokers": {"task": "orders.tasks.dispatch_syncs", "every": 1},
+    "Wake workers for what no wake-up reached": {"task": "orders.tasks.sweep", "every": 2},
+    "Compare the desk with the brokers": {"task": "orders.tasks.dispatch_reconciliations", "every": 60},
+    "Back the desk up": {
+        "task": "tradingdesk.tasks.back_up_desk",
+        "crontab": "15 2 * * *",
+        "kwargs": {"keep_days": 14, "keep_at_least": 3},
+    },
 }
 
 LOGGING_CONFIG = None

@@ -24,7 +24,14 @@ OURS = [
 FACTS = [model for model in OURS if issubclass(model, Fact)]
 STATE = [model for model in MODELS if isinstance(admin.site._registry[model], ReadOnlyAdmin) and model not in FACTS]
 EDITED_BY_STAGE_FORM = {
-    *("orders.Order", "orders.ReconciliationBreak", "risk.Limit", "risk.Halt", "tradingdesk.Credential"),
+    *(
+        "django_celery_beat.PeriodicTask",
+        "orders.Order",
+        "orders.ReconciliationBreak",
+        "risk.Limit",
+        "risk.Halt",
+        "tradingdesk.Credential",
+    ),
 }
 
 
@@ -123,7 +130,7 @@ def test_state_is_not_edited_by_hand(model, desk, superuser):
 
 
 @pytest.mark.parametrize("label", sorted(EDITED_BY_STAGE_FORM))
-def test_orders_limits_and_halts_are_never_deleted(label, desk, superuser):
+def test_orders_limits_halts_and_schedules_are_never_deleted(label, desk, superuser):
     rows.one_of_each()
     model = apps.get_model(label)
     count = model.objects.count()

@@ -1,14 +1,17 @@
 """Users, groups, tokens and schedules: edited by hand, each change in the trail, no secret shown or recorded."""
 
+import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.urls import reverse
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.models import PeriodicTask
 from rest_framework.authtoken.models import Token
 
 from tests import factories
 from tradingdesk.audit.models import AuditEvent
+from tradingdesk.config.models import ConfigurationRecord
 
+ADD_SCHEDULE = reverse("admin:django_celery_beat_periodictask_add")
 PASSWORD = "correct horse battery"
 
 
@@ -66,11 +69,71 @@ def test_token_key_is_shown_once_and_recorded_nowhere(superuser):
     assert key not in everything_recorded()
 
 
-def test_schedules_are_switched_with_an_event_each(superuser):
-    every = IntervalSchedule.objects.create(every=7, period="seconds")
-    task = PeriodicTask.objects.create(name="a task of ours", task="orders.tasks.sweep", interval=every)
-    data = {"action": "disable_tasks", "_selected_action": [task.pk]}
-    superuser.post(reverse("admin:django_celery_beat_periodictask_changelist"), data)
-    task.refresh_from_db()
-    assert not task.enabled
-    assert AuditEvent.objects.get(kind="periodictask.changed").after["changes"] == [{"disabled": {}}]
+@pytest.fixture
+def entry(db) -> dict[str, str]:
+    """What a person types to add to the schedule."""
+    return {"name": "again", "task": "orders.tasks.sweep", "every": "30", "enabled": "on", "reason": "a slow broker"}
+
+
+def test_schedule_is_added_to_changed_and_taken_away_as_versions_of_the_configuration(superuser, entry):
+    assert superuser.post(ADD_SCHEDULE, entry).status_code == 302
+    row = PeriodicTask.objects.get(name="again")
+    assert (row.task, row.interval.every, row.enabled) == ("orders.tasks.sweep", 30, True)
+    change = reverse("admin:django_celery_beat_periodictask_change", args=[row.pk])
+    assert superuser.get(change).context["form"]["every"].value() == 30
+    timing = {"every": "", "crontab": "5 4 * * *", "timezone": "Europe/Berlin", "enabled": "", "reason": "by night"}
+    assert superuser.post(change, entry | timing).status_code == 302
+    row.refresh_from_db()
+    assert (row.interval, row.crontab.hour, str(row.crontab.timezone), row.enabled) == (
+        None,
+        "4",
+        "Europe/Berlin",
+        False,
+    )
+    superuser.post(reverse("admin:schedule_entry_remove", args=[row.pk]), {"reason": "over"})
+    assert not PeriodicTask.objects.filter(name="again").exists()
+    told = ConfigurationRecord.objects.order_by("version").values_list("version", "changed_by", "source", "reason")
+    assert list(told) == [
+        (1, "root-user", "back office", "a slow broker"),
+        (2, "root-user", "back office", "by night"),
+        (3, "root-user", "back office", "over"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"reason": " "}, "reason"),
+        ({"every": "0"}, "every"),
+        ({"every": "soon"}, "every"),
+        ({"every": "", "crontab": "61 * * * *"}, "crontab"),
+        ({"timezone": "Mars"}, "timezone"),
+        ({"task": "os.system"}, "task"),
+        ({"kwargs": "{"}, "kwargs"),
+        ({"kwargs": "[1]"}, "kwargs"),
+        ({"kwargs": '{"a": 1}'}, "__all__"),
+        ({"every": ""}, "__all__"),
+        ({"crontab": "5 4 * * *"}, "__all__"),
+        ({"name": "celery.mine"}, "__all__"),
+    ],
+)
+def test_schedule_that_is_refused_says_where_and_changes_nothing(superuser, entry, changes, field):
+    answer = superuser.post(ADD_SCHEDULE, entry | changes)
+    assert answer.status_code == 200
+    assert field in answer.context["form"].errors
+    assert not ConfigurationRecord.objects.exists()
+    assert not PeriodicTask.objects.filter(name=changes.get("name", "again")).exists()
+
+
+def test_the_desks_own_entry_is_switched_off_and_given_back(superuser):
+    row = PeriodicTask.objects.get(name="Back the desk up")
+    change = reverse("admin:django_celery_beat_periodictask_change", args=[row.pk])
+    form = superuser.get(change).context["form"]
+    given = {name: form[name].value() for name in form.fields} | {"enabled": "", "reason": "the disk is full"}
+    assert superuser.post(change, given).status_code == 302
+    row.refresh_from_db()
+    assert (row.enabled, row.kwargs) == (False, '{"keep_days": 14, "keep_at_least": 3}')
+    superuser.post(reverse("admin:schedule_entry_remove", args=[row.pk]), {"reason": "a new disk"})
+    row.refresh_from_db()
+    assert row.enabled
+    assert ConfigurationRecord.objects.first().whole["schedule"] == {}

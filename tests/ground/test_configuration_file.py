@@ -85,7 +85,11 @@ WRONG = {
         "    yes\n",
         ["desk.yaml:7: brokers.alpaca_margin: found true, expected a mapping"],
     ),
-    "unknown section": ("risk:\n", "risks:\n", ["desk.yaml:13: risks: unknown key; known are brokers, database, risk"]),
+    "unknown section": (
+        "risk:\n",
+        "risks:\n",
+        ["desk.yaml:13: risks: unknown key; known are brokers, database, risk, schedule"],
+    ),
     "unknown control": (
         "max_order_qty: 100",
         "max_order_quantity: 100",

@@ -100,7 +100,7 @@ def parse(document: Document, *, only: Collection[str] | None = None) -> dict[st
         try:
             parsed[name] = section.schema.model_validate({} if found is None else found)
         except ValidationError as error:
-            problems += [((name, *loc), text) for loc, text in _findings(error, section.schema)]
+            problems += [((name, *loc), text) for loc, text in findings(error, section.schema)]
     for name, value in parsed.items():
         problems += [((name, *loc), text) for loc, text in known[name].problems(value, document)]
     if problems:
@@ -108,7 +108,8 @@ def parse(document: Document, *, only: Collection[str] | None = None) -> dict[st
     return parsed
 
 
-def _findings(error: ValidationError, schema: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
+def findings(error: ValidationError, schema: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
+    """Tell a schema's findings to people, each with its place."""
     for finding in error.errors(include_url=False):
         loc = tuple(step for step in finding["loc"] if step != "[key]")
         if finding["type"] == "missing":
