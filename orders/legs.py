@@ -20,7 +20,7 @@ from brokers.models import BrokerAccount
 from orders.exits import StopLoss, TakeProfit, closing_side
 from orders.ledger import Ledger
 from orders.models import Order, OrderRequest
-from orders.moving import record_change, state_of
+from orders.moving import record_change, settle_reservation, state_of
 from orders.ticket import OrderTicket
 from risk import exposure
 from tradingdesk.errors import Conflict
@@ -221,13 +221,13 @@ def close_legs(order: Order, closed_as: ClosedAs, text: str, *, actor: str = "")
     """Close those legs of an order that no broker has, as the order itself was, and give back what they reserve."""
     if not order.is_linked:
         return
-    row = exposure.lock_for_report(order.account_id, order.symbol) if order.account_id else None
+    shifts: list[exposure.Shift] = []
     kinds = {ClosedAs.CANCELED: "order.cancelled", ClosedAs.EXPIRED: "order.expired"}
     for leg in order.legs.locked().filter(closed_at=None, broker_order_id=None):
         before = state_of(leg)
         leg.closed_as, leg.text = closed_as, text
         leg.refresh_status()
-        if row is not None and settle_reservation(leg, row):
-            exposure.store(row)
+        shifts += settle_reservation(leg)
         update(leg)
         record_change(kinds.get(closed_as, "order.rejected"), leg, before, text, actor=actor)
+    exposure.move_all(order.account_id, shifts)
