@@ -25,6 +25,8 @@ from orders.sync_now import sync_now
 from orders.ticket import parse_ticket
 from risk import exposure, gate
 from risk.models import ExposureTotal
+from risk.portfolio.assessment import DEFAULT_TAIL, assess
+from risk.portfolio.words import PortfolioReport, ProposedTrade
 from risk.rulebook import current_rulebook
 from risk.rules import Denial
 
@@ -103,6 +105,12 @@ class MultiBrokerManager:
             broker_shares={name: gate.share_of(value, total) for name, value in by_account.items()} if total else {},
         )
 
+    def measure_portfolio_risk(
+        self, *, tail: Decimal = DEFAULT_TAIL, trade: ProposedTrade | None = None
+    ) -> PortfolioReport:
+        """VaR, expected shortfall, contributions, concentration and what a broker's failure costs (see `assess`)."""
+        return assess(tail=tail, trade=trade)
+
     async def aconnect_all_brokers(self) -> dict[str, bool]:
         """See `connect_all_brokers`."""
         return await sync_to_async(self.connect_all_brokers)()
@@ -138,6 +146,12 @@ class MultiBrokerManager:
     async def acheck_portfolio_risk(self) -> PortfolioRisk:
         """See `check_portfolio_risk`."""
         return await sync_to_async(self.check_portfolio_risk)()
+
+    async def ameasure_portfolio_risk(
+        self, *, tail: Decimal = DEFAULT_TAIL, trade: ProposedTrade | None = None
+    ) -> PortfolioReport:
+        """See `measure_portfolio_risk`."""
+        return await sync_to_async(self.measure_portfolio_risk)(tail=tail, trade=trade)
 
     def _connect(self, account: BrokerAccount) -> bool:
         try:

@@ -8,10 +8,13 @@ from django.urls import path, reverse
 from unfold.decorators import display
 
 from risk.configuration import change_limits
-from risk.forms import HaltForm, LimitForm, RemoveLimitForm
+from risk.forms import HaltForm, LimitForm, PortfolioRiskForm, RemoveLimitForm
 from risk.halts import halt, resume
 from risk.limits import LimitValue
 from risk.models import ExposureTotal, Halt, Limit
+from risk.portfolio.asking import parse_question
+from risk.portfolio.assessment import assess
+from risk.portfolio.words import PortfolioReport
 from tradingdesk.backoffice import shown
 from tradingdesk.backoffice.admins import ReadOnlyAdmin
 from tradingdesk.backoffice.forms import ReasonForm, carry_out
@@ -166,3 +169,23 @@ class ExposureTotalAdmin(ReadOnlyAdmin):
     )
     search_fields = ("symbol", "broker_name")
     sortable_by = ()
+
+    def get_urls(self):
+        risk = self.admin_site.admin_view(self.portfolio_view)
+        return [path("portfolio/", risk, name="risk_portfolio"), *super().get_urls()]
+
+    def portfolio_view(self, request: HttpRequest) -> HttpResponse:
+        """The risk of what is held over all brokers, and of a trade that is only thought of."""
+        if not self.may(request, "view"):
+            raise PermissionDenied
+        form = PortfolioRiskForm(request.GET or None)
+        report = None
+        if form.is_valid():
+            report = carry_out(form, lambda: _assessed(form.cleaned_data))
+        context = {"form": form, "report": report or assess()}
+        return self.page(request, "risk/portfolio.html", title="Portfolio risk", **context)
+
+
+def _assessed(asked: dict[str, str]) -> PortfolioReport:
+    tail, trade = parse_question({name: value for name, value in asked.items() if value})
+    return assess(tail=tail, trade=trade)

@@ -5,6 +5,7 @@ from django import forms
 from risk.limits import LimitValue
 from risk.models import Control, Limit, Scope
 from tradingdesk.backoffice.forms import ChoiceField, ReasonForm, SwitchField, TextField
+from tradingdesk.fix import Side
 
 
 class ScopedForm(ReasonForm):
@@ -51,3 +52,12 @@ class RemoveLimitForm(ReasonForm):
     def limit_value(self, of: Limit) -> LimitValue:
         """What the stage function takes: no value."""
         return LimitValue(of.control, None, of.scope, of.scope_key)
+
+
+class PortfolioRiskForm(forms.Form):
+    """A tail, and a trade that is only thought of; all of it may be left out."""
+
+    tail = TextField(required=False, placeholder="0.05", help_text="share of the worst days")
+    symbol = TextField(required=False, max_length=32, label="Symbol of a trade")
+    side = ChoiceField(choices=Side.choices, empty="–", required=False)
+    order_qty = TextField(required=False, label="Quantity")

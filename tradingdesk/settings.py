@@ -45,6 +45,7 @@ DESK_CONFIG = Path(env.str("DESK_CONFIG", default=str(BASE_DIR / "config" / "des
 DESK_BACKUP_DIR = Path(env.str("DESK_BACKUP_DIR", default=str(DATA_DIR / "backups")))
 DESK_ARCHIVE_DIR = Path(env.str("DESK_ARCHIVE_DIR", default=str(DATA_DIR / "archives")))
 DESK_PG_BIN = env.str("DESK_PG_BIN", default="")  # where pg_dump and pg_restore are, if not along PATH
+DESK_BASE_CURRENCY = env.str("DESK_BASE_CURRENCY", default="USD").upper()  # what the portfolio's risk is told in
 REDIS_URL = env.str("REDIS_URL", default="")
 DATABASE_URL = env.str("DATABASE_URL", default="")
 try:

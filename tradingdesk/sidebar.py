@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.urls import reverse_lazy
 
 TICKET = reverse_lazy("admin:orders_order_add")
+PORTFOLIO_RISK = reverse_lazy("admin:risk_portfolio")
 
 
 def sidebar(request: HttpRequest) -> dict:
@@ -29,6 +30,11 @@ def _on_ticket(request: HttpRequest) -> bool:
 
 def _on_orders(request: HttpRequest) -> bool:
     return request.path.startswith(str(reverse_lazy("admin:orders_order_changelist"))) and not _on_ticket(request)
+
+
+def _on_exposure(request: HttpRequest) -> bool:
+    listed = str(reverse_lazy("admin:risk_exposuretotal_changelist"))
+    return request.path.startswith(listed) and request.path != str(PORTFOLIO_RISK)
 
 
 NAVIGATION = [
@@ -72,7 +78,13 @@ NAVIGATION = [
         "items": [
             _list("Limits", "speed", "risk", "limit"),
             _list("Halts", "front_hand", "risk", "halt"),
-            _list("Exposure", "stacked_bar_chart", "risk", "exposuretotal"),
+            {**_list("Exposure", "stacked_bar_chart", "risk", "exposuretotal"), "active": _on_exposure},
+            {
+                "title": "Portfolio risk",
+                "icon": "query_stats",
+                "link": PORTFOLIO_RISK,
+                "permission": _may("risk.view_exposuretotal"),
+            },
         ],
     },
     {

@@ -43,6 +43,7 @@ urlpatterns = [
         name="break-resolve",
     ),
     path("api/v1/risk/exposure/", _view("risk.api.ExposureList"), name="exposure"),
+    path("api/v1/risk/portfolio/", _view("risk.portfolio.api.PortfolioRiskView"), name="portfolio-risk"),
     path("api/v1/risk/limits/", _view("risk.api.LimitList"), name="limits"),
     path("api/v1/risk/halts/", _view("risk.api.HaltList"), name="halts"),
     path("api/v1/risk/halts/<int:pk>/", _view("risk.api.HaltDetail"), name="halt"),

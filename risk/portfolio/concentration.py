@@ -58,17 +58,22 @@ def concentration(values: Iterable[tuple[str, Decimal]]) -> Concentration:
     return Concentration(shares, herfindahl, 1 / herfindahl)
 
 
-def failure(*, cash: Decimal, positions: Decimal) -> Failure:
+def failure(
+    *, cash: Decimal, positions: Decimal, unprotected: Decimal = ZERO, ceiling_px: Decimal = Decimal(1)
+) -> Failure:
     """Say what is lost of a customer's claim on a broker: its cash, and what its positions are worth, both signed.
 
     A debt of one kind (a margin loan, shorts) is set off against the other first. The cash that counts as such is made
-    good before positions, up to its own ceiling; positions take what the whole ceiling leaves.
+    good before positions, up to its own ceiling; positions take what the whole ceiling leaves. `unprotected` are those
+    among them that are no securities (crypto, futures, currencies). `ceiling_px` is what a dollar costs in the
+    amounts' currency.
     """
     equity = cash + positions
     claim_cash = max(cash + min(positions, ZERO), ZERO)
     claim_positions = max(positions + min(cash, ZERO), ZERO)
-    safe_cash = min(claim_cash, PROTECTED_CASH)
-    safe_positions = min(claim_positions, PROTECTED - safe_cash)
+    safe_cash = min(claim_cash, PROTECTED_CASH * ceiling_px)
+    securities = max(claim_positions - max(unprotected, ZERO), ZERO)
+    safe_positions = min(securities, PROTECTED * ceiling_px - safe_cash)
     return Failure(
         equity=equity,
         cash=cash,

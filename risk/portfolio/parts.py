@@ -72,15 +72,20 @@ def normal_var(values: np.ndarray, matrix: np.ndarray, means: np.ndarray, tail: 
     return float(-means @ values) + deviations(tail) * deviation(values, matrix)
 
 
+def marginal_vars(values: np.ndarray, matrix: np.ndarray, means: np.ndarray, tail: Decimal) -> np.ndarray:
+    """What one more unit of money in each part adds to the normal VaR: -mu_i + z (S v)_i / sigma."""
+    sigma = deviation(values, matrix)
+    if sigma == 0:
+        return -means
+    return -means + deviations(tail) * (matrix @ values) / sigma
+
+
 def component_vars(values: np.ndarray, matrix: np.ndarray, means: np.ndarray, tail: Decimal) -> np.ndarray:
     """Split the normal VaR among the parts; the sum is the whole, below zero is a part that hedges.
 
-    By Euler's theorem, v_i times the derivative: -v_i mu_i + z v_i (S v)_i / sigma (Jorion, 3rd ed., ch. 7.2).
+    By Euler's theorem, each value times its marginal VaR (Jorion, 3rd ed., ch. 7.2).
     """
-    sigma = deviation(values, matrix)
-    if sigma == 0:
-        return -means * values
-    return -means * values + deviations(tail) * values * (matrix @ values) / sigma
+    return values * marginal_vars(values, matrix, means, tail)
 
 
 def correlations(matrix: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ MATRIX = [
     ("GET", "/api/v1/brokers/", EVERYONE),
     ("GET", "/api/v1/portfolio/", EVERYONE),
     ("GET", "/api/v1/risk/exposure/", EVERYONE),
+    ("GET", "/api/v1/risk/portfolio/", EVERYONE),
     ("GET", "/api/v1/risk/limits/", EVERYONE),
     ("GET", "/api/v1/risk/halts/", EVERYONE),
     ("POST", "/api/v1/risk/halts/", {"risk officer"}),

@@ -12,7 +12,9 @@ from orders.manager import MultiBrokerManager
 from orders.models import Order, OrderRequest
 from risk.limits import LimitValue, set_limits
 from risk.models import Control, ExposureTotal
+from risk.portfolio.words import ProposedTrade
 from tests.orders.desk import Counterparty, roomy_desk, submit
+from tests.risk.portfolio.desk import holds, tell
 from tradingdesk.errors import InvalidInput
 from tradingdesk.fix import ExecType, OrdStatus, Side
 
@@ -110,6 +112,16 @@ def test_portfolio_within_its_limits_is_allowed(desk):
     assert (risk.allowed, risk.violations, risk.gross_exposure) == (True, [], 0)
 
 
+def test_portfolio_risk_is_measured_with_a_trade_and_without(desk):
+    holds("IBM", 100, 180, "alpaca")
+    tell("IBM", [100 + number % 7 for number in range(130)], "alpaca")
+    manager, trade = MultiBrokerManager(), ProposedTrade("IBM", Side.SELL, Decimal(100))
+    report = manager.measure_portfolio_risk()
+    assert (report.complete, report.gross, report.measured.trade) == (True, 18_000, None)
+    assert manager.measure_portfolio_risk(trade=trade).measured.trade.trade == trade
+    assert manager.measure_portfolio_risk(tail=Decimal("0.01")).measured.tail == Decimal("0.01")
+
+
 def test_account_that_does_not_answer_is_told_and_the_others_go_on(desk, monkeypatch):
     read = []
 
@@ -135,6 +147,8 @@ def test_async_twins_do_the_same():
     async def trade():
         manager = MultiBrokerManager()
         order = await manager.aplace_order_smart("IBM", 10, side="buy")
+        risk = await manager.ameasure_portfolio_risk(trade=ProposedTrade("IBM", Side.BUY, Decimal(1)))
+        assert [problem.code for problem in risk.problems] == ["MISSING_BARS"]
         return order.status, await manager.aget_total_portfolio_value(), await manager.aget_positions_by_broker()
 
     assert asyncio.run(trade()) == ("pending", 10**9, {})

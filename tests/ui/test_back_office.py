@@ -4,6 +4,7 @@ import pytest
 
 from orders.models import Order
 from tests.admin import rows
+from tests.risk.portfolio.desk import holds, tell
 
 pytestmark = pytest.mark.browser
 
@@ -152,4 +153,23 @@ def test_html_in_text_fields_is_never_run(desk):
     ):
         desk.open(f"/admin/{path}")
     desk.open(f"/admin/orders/order/?q={rows.HTML}")
+    desk.assert_sound()
+
+
+def test_portfolio_risk_is_shown_and_a_trade_asked_about(desk):
+    holds("IBM", 400, 182)
+    holds("BAC", -3000, 14, "alpaca_margin")
+    tell("IBM", [180 + number * 37 % 11 / 3 for number in range(200)])
+    tell("BAC", [14 + number * 23 % 7 / 20 for number in range(200)], "alpaca_margin")
+    page = desk.page
+    desk.open("/admin/")
+    page.click("text=Portfolio risk")
+    page.wait_for_url("**/portfolio/")
+    page.fill("input[name=symbol]", "IBM")
+    page.select_option("select[name=side]", "sell")
+    page.fill("input[name=order_qty]", "100")
+    page.click("text=Work out")
+    assert page.locator("#trade h2").inner_text().startswith("sell 100 IBM")
+    assert page.locator("#losses tbody tr").count() == 3
+    desk.picture("portfolio-risk")
     desk.assert_sound()
