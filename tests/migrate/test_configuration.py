@@ -1,12 +1,16 @@
 """The old YAML becomes a configuration that the desk takes: what means the same is mapped, all else is a comment."""
 
 from decimal import Decimal
+from io import StringIO
 
 import pytest
 import yaml
+from django.core.management import call_command
 
+from brokers.models import BrokerAccount
 from orders.migrate.configuration import MARK, OTHER_MEANINGS, convert
-from tradingdesk.config.record import plan
+from risk.limits import limits_in_force
+from tradingdesk.config.record import configuration_in_force, plan
 from tradingdesk.errors import InvalidInput
 
 OLD = """
@@ -103,10 +107,14 @@ def test_url_that_is_not_alpacas_own_is_kept(old):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("value", ["100000", None])
-def test_result_is_taken_by_the_desk(old, tmp_path, value):
+def test_result_is_taken_by_load_config(old, tmp_path, value):
     new = tmp_path / "new.yaml"
     new.write_text(converted(old(), value))
-    assert {"brokers", "database", "risk"} <= plan(new).parsed.keys()
+    call_command("load_config", new, stdout=StringIO())
+    assert configuration_in_force().version == 1
+    assert BrokerAccount.objects.get().settings["api_key"] == "${ALPACA_API_KEY}"
+    expected = {"max_broker_allocation"} | ({"max_order_notional", "portfolio_risk_limit"} if value else set())
+    assert {limit.control for limit in limits_in_force()} == expected
 
 
 @pytest.mark.django_db

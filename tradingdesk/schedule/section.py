@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from django_celery_beat.models import PeriodicTask
@@ -81,6 +82,7 @@ def change_schedule(name: str, entry: Entry | None, *, actor: str, reason: str) 
     return change("schedule", edited, actor=actor, reason=reason)
 
 
+@cache
 def known_tasks() -> list[str]:
     """The names of the tasks that workers know."""
     app.loader.import_default_modules()
