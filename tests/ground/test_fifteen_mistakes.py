@@ -1,4 +1,4 @@
-"""A file with fifteen kinds of mistakes: fifteen errors at once, each with its line, what was found and what is allowed."""
+"""Fifteen kinds of mistakes in one file are fifteen errors at once: line, key, what was found, what is allowed."""
 
 import pytest
 from django.core.management import CommandError, call_command
