@@ -20,10 +20,22 @@ def records(sandbox: SandboxProcess) -> dict[str, dict[str, Any]]:
 
 
 def as_tws_shows(record: dict[str, Any]) -> dict[str, Any]:
-    """A TWS's record without what it never took, each order with the statuses that TWS's words for it can mean."""
-    taken = [raw for raw in record["orders"] if raw["venue_order_id"]]
-    orders = [raw | {"shown_as": TWS_SHOWS.get(raw["status"], ())} for raw in taken]
-    return record | {"orders": orders}
+    """A TWS's record without what it never took, each order with the statuses that TWS's words for it can mean.
+
+    What waits for its entry, or was cancelled as it did, has not been at the venue and yet was taken.
+    """
+    taken = [raw for raw in record["orders"] if raw["venue_order_id"] or _was_child(raw)]
+    return record | {"orders": [raw | {"shown_as": _shown_as(raw)} for raw in taken]}
+
+
+def _was_child(raw: dict[str, Any]) -> bool:
+    return raw["waits_for"] == "parent" or raw["status"] == "canceled"
+
+
+def _shown_as(raw: dict[str, Any]) -> tuple[str, ...]:
+    if not raw["venue_order_id"]:
+        return ("new",) if raw["waits_for"] else ("canceled", "rejected")
+    return TWS_SHOWS.get(raw["status"], ())
 
 
 def is_shown_as(raw: dict[str, Any], status: str) -> bool:

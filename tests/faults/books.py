@@ -125,7 +125,8 @@ def _trail() -> Iterator[str]:
         booked = kinds["execution"] + kinds["execution.bust"] + kinds["execution.correct"]
         if booked != fills[order.client_order_id]:
             yield f"{order} has {booked} events of {fills[order.client_order_id]} executions"
-        if order.source != Order.Source.EXTERNAL and kinds["order.new"] != 1:
+        is_entered = order.source != Order.Source.EXTERNAL and order.parent_id is None  # legs are, with it
+        if is_entered and kinds["order.new"] != 1:
             yield f"{order} has {kinds['order.new']} events order.new"
         if order.closed_as in ENDS and not kinds[ENDS[order.closed_as]]:
             yield f"{order} ({order.status}) has no event {ENDS[order.closed_as]}"

@@ -19,11 +19,13 @@ from tests.faults import books, verdict
 from tests.faults.accounts import ACCOUNTS, MAX_ORDER_QTY
 from tests.faults.catalogue import AMENDMENTS, DEEDS
 from tests.faults.killing import Killer
+from tests.faults.linked import with_exits
 from tests.faults.plan import Plan, Step
 from tests.faults.running import FaultyDesk
 from tests.faults.traders import DENIED, TAKEN, Traders
 from tests.faults.venue import Mids, Venue
 from tests.flows.order_flow import orders as order_bodies
+from tradingdesk.audit.models import AuditEvent
 
 ANSWERED_S = 180.0
 TOO_OLD_S = 120.0
@@ -58,7 +60,7 @@ class Matrix:
         self.mids.walk(self.chance)
         self.venue.show(self.mids)
         self._place_what_gets_too_old()
-        bodies = order_bodies(self.plan.seed, self.plan.orders, self.mids, names)
+        bodies = with_exits(order_bodies(self.plan.seed, self.plan.orders, self.mids, names), self.mids)
         for step in self.plan.steps():
             self._do(step, list(itertools.islice(bodies, step.orders)))
         self.took["trading"] = round(time.monotonic() - began)
@@ -72,6 +74,7 @@ class Matrix:
         """What was done and what came of it."""
         there = self.venue.records()
         breaks = ReconciliationBreak.objects.values_list("kind", "resolution")
+        linked = Order.objects.exclude(order_class="simple").exclude(status="denied")
         denials = Order.objects.exclude(denials=[]).values_list("denials", flat=True)
         return {
             "kills": dict(sorted(self.killer.done.items())),
@@ -86,6 +89,7 @@ class Matrix:
             "breaks": Counter(f"{kind} {how or 'open'}" for kind, how in breaks),
             "seconds": self.took,
             "settled late": self.settled_late,
+            "linked": Counter(f"{one.order_class} {one.leg_role} {one.status}" for one in linked),
             "denials": Counter(one[0]["code"] for one in denials),
             "compared": verdict.counts(books.read_books(), there),
         }
@@ -131,12 +135,15 @@ class Matrix:
             )
 
     def _changes(self, step: Step) -> Iterator[tuple[str, dict[str, str] | None]]:
-        """Cancels and replaces of working orders; a kill at one of them gets only that."""
+        """Cancels and replaces of working orders; a kill at one of them gets only that. Linked ones are cancelled."""
         working = Order.objects.filter(status__in=("new", "partially_filled"), order_qty__isnull=False, notional=None)
         working = list(working.exclude(source=Order.Source.EXTERNAL).order_by("client_order_id"))
         wanted = step.kill.operation if step.kill is not None else ""
+        if wanted == "replace_order":
+            working = [order for order in working if not order.is_linked]
         for order in self.chance.sample(working, min(step.changes, len(working))):
             cancels = wanted == "cancel_order" or (wanted != "replace_order" and self.chance.random() < 0.5)
+            cancels = cancels or order.is_linked
             yield order.client_order_id, None if cancels else _other_terms(order)
 
     def _answered(self, futures: list[Future]) -> None:
@@ -211,10 +218,13 @@ class Matrix:
     def _replayed(self) -> list[str]:
         """Hear everything again: nothing may change, and both still agree."""
         self._replay()
-        before = books.fingerprint()
+        before, events = books.fingerprint(), AuditEvent.objects.latest("id").pk
         self._replay()
         after = books.fingerprint()
-        changed = [f"replaying changed {name}: {before[name]} -> {after[name]}" for name in after if before != after]
+        changed = [name for name in after if before[name] != after[name]]
+        changed = [f"replaying changed {name}: {before[name]} -> {after[name]}" for name in changed]
+        told = AuditEvent.objects.filter(pk__gt=events)
+        changed += [f"replaying told {one.kind} of {one.entity_key}: {one.after}" for one in told]
         return [*changed[:SHOWN], *self._disagreements()]
 
     def _replay(self) -> None:

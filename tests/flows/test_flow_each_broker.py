@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.brokers.sandbox_records import records
 from tests.conformance.harness import Harness
 from tests.conformance.harnesses import harness_class, harness_names
 from tests.environment import ROOT, manage
@@ -70,6 +71,31 @@ def test_desk_that_is_killed_while_the_answer_is_on_its_way_has_one_order(desk, 
     assert place(desk, venue, "killed") == 200
     working(desk, "killed")
     assert_one_order(desk, venue, "killed")
+
+
+BRACKET = RESTING | {
+    "order_class": "bracket",
+    "take_profit": {"limit_price": "250.00"},
+    "stop_loss": {"stop_price": "90.00"},
+}
+
+
+@pytest.mark.parametrize("point", ["request_received", "before_answer"])
+def test_desk_that_is_killed_in_the_middle_of_a_bracket_has_one_whole_bracket(desk, venue, sandbox, point):
+    """At TWS, where a bracket is three requests, it dies between the first exit and the second."""
+    held = "torn-L1" if venue.name == "interactive_brokers" else "torn"
+    sandbox.admin.hold(point, operation="new_order", account=venue.account, client_order_id=held)
+    body = BRACKET | {"client_order_id": "torn", "broker_name": venue.account, "time_in_force": "gtc"}
+    assert desk.call("POST", "/api/v1/orders/", body)[0] == 201
+    sandbox.admin.wait_for_held(1, timeout=30)
+    desk.kill()
+    sandbox.admin.release(drop=point == "request_received")
+    desk.start()
+    for name in ("torn", "torn-L1", "torn-L2"):
+        working(desk, name)
+    here = sorted(row["broker_order_id"] for row in desk.all("/api/v1/orders/"))
+    assert len(here) == 3
+    assert sorted(raw["id"] for raw in records(sandbox)[venue.account]["orders"]) == here
 
 
 def test_what_was_done_by_hand_is_here_after_one_sync(desk, venue):

@@ -215,6 +215,7 @@ def _record_words(gateway: Gateway, order: TwsOrder) -> dict[str, Any]:
         said |= {"filled_qty": "0", "filled_avg_price": None, "symbol": order.symbol, "side": order.side.value}
         said |= {"limit_price": optional(order.lmt_price), "stop_price": None, "qty": text(order.total_quantity)}
         said |= _terms_at_tws(order) if order.held == "parent" or order.ended == "Cancelled" else {}
+    said |= {"waits_for": order.held}
     names = {"id": str(order.perm_id), "client_order_id": order.order_ref, "replaces": None, "replaced_by": None}
     ids = {"api_client_id": order.client_id, "api_order_id": order.order_id}
     return said | names | ids | {"venue_order_id": seen.order_id if seen else None}
