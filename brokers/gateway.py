@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from brokers import health
 from brokers.adapter import BrokerAdapter, Capabilities, Listener
+from brokers.discretion import discreet
 from brokers.messages import (
     OTHER_ACCOUNT,
     UNAUTHORIZED,
@@ -43,6 +44,7 @@ from brokers.messages import (
 from brokers.registry import UnknownAdapter, adapter_class
 from brokers.secrets import MissingSecret, resolve
 from brokers.vitals import Overhearing, Vitals, note_connection
+from tradingdesk.redaction.known import redact
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +164,7 @@ class Gateway:
         except NotSupported:
             raise
         except BrokerError as error:
-            error.explained = self.adapter.explain(error)
+            error.explained = redact(self.adapter.explain(error))
             self._record(operation, began, error)
             raise
         except Exception as mistake:
@@ -170,7 +172,7 @@ class Gateway:
             self._record(operation, began, error)
             raise error from mistake
         self._record(operation, began)
-        return answer
+        return discreet(answer)
 
     def _record(self, operation: str, began: float, error: BrokerError | None = None) -> None:
         seconds, ok = time.perf_counter() - began, error is None or is_healthy(error)

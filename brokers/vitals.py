@@ -17,7 +17,9 @@ from django.utils import timezone
 
 from brokers import health
 from brokers.adapter import Listener
+from brokers.discretion import discreet
 from brokers.messages import CancelRejected, ExecutionReport, QuoteState, RequestBudget
+from tradingdesk.redaction.known import redact
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ class Vitals:
 
 
 class Overhearing:
-    """A listener that notes when the broker was heard, and passes on what it said."""
+    """A listener that notes when the broker was heard, and passes on what it said, without our secrets."""
 
     def __init__(self, broker_name: str, listener: Listener, vitals: Vitals):
         self.broker_name, self._listener, self._vitals = broker_name, listener, vitals
@@ -62,7 +64,7 @@ class Overhearing:
     def on_facts(self, facts: Sequence[ExecutionReport | CancelRejected]) -> None:
         """See `brokers.adapter.Listener`."""
         self._vitals.heard_at = timezone.now()
-        self._listener.on_facts(facts)
+        self._listener.on_facts([discreet(fact) for fact in facts])
 
     def on_quote(self, quote: QuoteState) -> None:
         """See `brokers.adapter.Listener`."""
@@ -78,7 +80,7 @@ class Overhearing:
     def on_disconnected(self, reason: str) -> None:
         """See `brokers.adapter.Listener`."""
         note_connection(self.broker_name, is_open=False)
-        self._listener.on_disconnected(reason)
+        self._listener.on_disconnected(redact(reason))
 
 
 def note_connection(broker_name: str, *, is_open: bool) -> None:

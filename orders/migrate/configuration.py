@@ -17,6 +17,8 @@ something else here or nothing, it is kept as a comment.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +30,7 @@ from tradingdesk.config.document import read_document
 from tradingdesk.config.references import REFERENCE
 from tradingdesk.errors import InvalidInput
 from tradingdesk.fields import plain
+from tradingdesk.redaction.known import LITERAL_PASSWORD, MASK, redact
 
 MARK = "# ----- kept from the old file; the desk does not use it -----"
 ALPACA_HOSTS = ("https://paper-api.alpaca.markets", "https://api.alpaca.markets")
@@ -40,7 +43,11 @@ OTHER_MEANINGS = {
     ("trading", "max_daily_loss"): "the desk has no limit of a day's loss yet",
     ("trading", "position_size_percent"): "a size that strategies aimed at, not a limit",
 }
+_PUT_IT_THERE = "   # the old file had the value itself: put it into the environment, and change it"
 _SECRET_WORDS = ("key", "secret", "token", "password", "passphrase")
+_WRITTEN_SECRET = re.compile(
+    rf"""((?:{"|".join(_SECRET_WORDS)})["']?\s*[:=]\s*["']?)(?!\$\{{)[^"',\s}}]+""", re.IGNORECASE
+)
 
 
 def convert(path: Path, *, broker_name: str, portfolio_value: Decimal | None) -> str:
@@ -85,21 +92,27 @@ def _settings(broker: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield key, given if REFERENCE.fullmatch(given) else f"${{{name}}}"
     base_url = str(broker.get("base_url") or "")
     if base_url and base_url.rstrip("/").removesuffix("/v2") not in ALPACA_HOSTS:
-        yield "base_url", base_url
+        yield "base_url", _without_password(base_url, f"{broker.get('name') or 'broker'}_password".upper())
     if broker.get("market_data_feed"):
         yield "feed", broker["market_data_feed"]
 
 
 def _was_literal(broker: dict[str, Any], key: str) -> str:
     literal = key in SECRETS and broker.get(key) and not REFERENCE.fullmatch(str(broker[key]))
-    return "   # the old file had the value itself: put it into the environment, and change it" if literal else ""
+    return _PUT_IT_THERE if literal else ""
+
+
+def _without_password(url: str, name: str) -> str:
+    """A URL that refers to its password; one that was written into it is left out."""
+    return LITERAL_PASSWORD.sub(rf"\1${{{name}}}", url)
 
 
 def _database(old: dict[str, Any]) -> Iterator[str]:
     database = old.get("database")
     if isinstance(database, dict) and database.get("url"):
+        url = _without_password(str(database["url"]), "DATABASE_PASSWORD")
         yield "database:"
-        yield f"  url: {_scalar(database['url'])}"
+        yield f"  url: {_scalar(url)}{'' if url == database['url'] else _PUT_IT_THERE}"
         yield ""
 
 
@@ -145,13 +158,27 @@ def _kept(old: dict[str, Any]) -> Iterator[str]:
 
 
 def without_secrets(value: Any, name: str = "") -> Any:
-    """A configuration's values, with what has a secret's name left out, unless it is a reference."""
+    """A configuration's values, with what has a secret's name left out, unless it is a reference.
+
+    In a text, such as JSON that does not parse, a value that follows such a name is left out.
+    """
     if isinstance(value, dict):
         return {key: without_secrets(child, str(key)) for key, child in value.items()}
     if isinstance(value, list):
         return [without_secrets(child, name) for child in value]
-    secret = name.lower().rpartition("_")[2] in _SECRET_WORDS
-    return "***" if secret and value and not REFERENCE.fullmatch(str(value)) else value
+    if name.lower().endswith(_SECRET_WORDS):
+        return MASK if value and not REFERENCE.fullmatch(str(value)) else value
+    return redact(_WRITTEN_SECRET.sub(rf"\1{MASK}", value)) if isinstance(value, str) else value
+
+
+def changed_value(text: Any, section: str) -> Any:
+    """A value of `configuration_history` as a quarantined row keeps it: as it was written, but for secrets."""
+    try:
+        whole = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return without_secrets(text, section)
+    masked = without_secrets(whole, section)
+    return text if masked == whole else json.dumps(masked)
 
 
 def _value(old: dict[str, Any], section: str, key: str) -> Any:

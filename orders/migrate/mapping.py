@@ -180,14 +180,14 @@ def configuration_change(read: Reader) -> dict[str, Any]:
     section = read.text("config_section", 50).strip()
     if not section:
         raise Unmappable("VALUE_MISSING", "config_section is empty")
-    before, after = read.json("old_value"), read.json("new_value")
+    before, after = (without_secrets(read.json(column), section) for column in ("old_value", "new_value"))
     return {
         "changed_at": read.needed_time("changed_at"),
         "changed_by": read.text("changed_by", 150) or "unknown",
         "source": "legacy database",
         "reason": read.text("reason"),
-        "whole": without_secrets({section: after}),
-        "diff": without_secrets([{"path": section, "before": before, "after": after}]),
+        "whole": {section: after},
+        "diff": [{"path": section, "before": before, "after": after}],
     }
 
 

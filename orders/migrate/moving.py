@@ -17,6 +17,7 @@ from django.apps import apps
 from django.db import models
 
 from brokers.models import BrokerAccount, Instrument
+from orders.migrate.configuration import changed_value
 from orders.migrate.mapping import EXECUTION, TABLES, Table, direction_from_pnl, figure
 from orders.migrate.openings import Openings
 from orders.migrate.source import Source
@@ -130,7 +131,7 @@ class Move:
             yield Item(row, columns)
 
     def _set_aside(self, name: str, row: dict[str, Any], problem: Unmappable) -> None:
-        """Quarantine a row whole."""
+        """Quarantine a row whole; of a configuration's change, without the secrets in it."""
         self.tallies[name].quarantined[problem.reason] += 1
         kept = {
             "run_id": self.run.pk,
@@ -139,7 +140,7 @@ class Move:
             "source_id": str(row["id"]),
             "reason": problem.reason,
             "detail": problem.detail,
-            "row": readable(row),
+            "row": readable(_without_secrets(row) if name == "configuration_history" else row),
         }
         self._aside.append(kept)
 
@@ -292,3 +293,8 @@ class Move:
 def client_order_id(account: str, legacy_id: int) -> str:
     """The desk's id of a migrated order; it fits for every account name of up to 28 characters, else it is cut."""
     return f"legacy-{account[:28]}-{legacy_id}"[:48]
+
+
+def _without_secrets(row: dict[str, Any]) -> dict[str, Any]:
+    section = str(row.get("config_section") or "")
+    return row | {column: changed_value(row.get(column), section) for column in ("old_value", "new_value")}

@@ -1,5 +1,7 @@
 """The old YAML becomes a configuration that the desk takes: what means the same is mapped, all else is a comment."""
 
+import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from io import StringIO
 
@@ -8,7 +10,9 @@ import yaml
 from django.core.management import call_command
 
 from brokers.models import BrokerAccount
-from orders.migrate.configuration import MARK, OTHER_MEANINGS, convert
+from orders.migrate.configuration import MARK, OTHER_MEANINGS, changed_value, convert
+from orders.migrate.mapping import configuration_change
+from orders.migrate.values import Reader
 from risk.limits import limits_in_force
 from tradingdesk.config.record import configuration_in_force, plan
 from tradingdesk.errors import InvalidInput
@@ -101,6 +105,12 @@ def test_secret_that_stood_in_the_old_file_is_not_carried_over(old):
     assert 'api_key: "${ALPACA_API_KEY}"   # the old file had the value itself' in text
 
 
+def test_password_that_stood_in_a_url_is_not_carried_over(old):
+    new = converted(old("sqlite:///data/trading.db", "postgresql://desk:hunter2@db.example/desk"))
+    assert yaml.safe_load(new)["database"]["url"] == "postgresql://desk:${DATABASE_PASSWORD}@db.example/desk"
+    assert "hunter2" not in new
+
+
 def test_url_that_is_not_alpacas_own_is_kept(old):
     assert 'base_url: "http://127.0.0.1:9"' in converted(old("https://paper-api.alpaca.markets", "http://127.0.0.1:9"))
 
@@ -135,3 +145,27 @@ def test_limits_wait_where_the_portfolios_value_is_not_known(old):
 def test_file_without_a_broker_is_refused(old):
     with pytest.raises(InvalidInput, match="NOT_A_LEGACY_CONFIGURATION"):
         converted(old("broker:", "brokre:"))
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("broker", {"api_key": "PKCANARY1", "name": "alpaca"}),
+        ("broker", [{"accounts": {"secretKey": "PKCANARY1"}}]),
+        ("broker.secret_key", "PKCANARY1"),
+        ("broker", "{'api_key': 'PKCANARY1', cut off"),
+        ("broker", 'secret_key = "PKCANARY1"'),
+        ("database", {"url": "postgres://desk:PKCANARY1@db.example/desk"}),
+    ],
+)
+def test_secret_in_an_old_change_of_configuration_is_left_out(section, value):
+    row = {"config_section": section, "changed_at": "2024-01-02T03:04:05", "old_value": None, "id": 1}
+    text = value if isinstance(value, str) and not section.endswith("key") else json.dumps(value)
+    columns = configuration_change(Reader(row | {"new_value": text}, datetime.now(UTC)))
+    assert "PKCANARY1" not in repr(columns)
+    assert "PKCANARY1" not in changed_value(text, section)
+
+
+@pytest.mark.parametrize("text", ['{"max":  0.1}', "0,05", None, '"plain"', '{"api_key": "${ALPACA_API_KEY}"}'])
+def test_old_change_without_a_secret_is_kept_as_it_was_written(text):
+    assert changed_value(text, "risk") == text

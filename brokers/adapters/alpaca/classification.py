@@ -26,6 +26,7 @@ from urllib3.exceptions import NewConnectionError
 from urllib3.exceptions import SSLError as HandshakeFailed
 
 from brokers.messages import UNAUTHORIZED, BrokerError, NotSupported, OrderRefused, OutcomeUnknown, TryLater
+from tradingdesk.redaction.known import redact
 
 DUPLICATE_CLIENT_ORDER_ID = "DUPLICATE_CLIENT_ORDER_ID"
 ORDER_REPLACED = "ORDER_REPLACED"
@@ -136,4 +137,4 @@ def _excerpt(body: str) -> str:
 
 
 def _said(failure: Exception) -> str:
-    return f"{type(failure).__name__}: {failure}"[:500]
+    return redact(f"{type(failure).__name__}: {failure}")[:500]

@@ -24,6 +24,8 @@ from requests.exceptions import ConnectionError as ConnectionFailed
 from requests.exceptions import ConnectTimeout, HTTPError
 from requests.utils import get_environ_proxies
 
+from tradingdesk.redaction.known import redact
+
 from .config import AlpacaSettings
 from .parsing import NEW_YORK
 
@@ -65,7 +67,7 @@ class BoundedClient:
         response = self._sent(method, url, opts)
         self.rate_limit = read_rate_limit(response) or self.rate_limit
         if response.status_code >= 300:
-            raise APIError(response.text, HTTPError(response=response))
+            raise APIError(redact(response.text), HTTPError(response=response))  # before anybody cuts it short
         return response.json(parse_float=Decimal) if response.content else None
 
     def _sent(self, method: str, url: str, opts: dict) -> Response:
