@@ -1,6 +1,7 @@
 from django.apps.registry import Apps
-from django.contrib.auth.management import create_permissions
 from django.db import migrations
+
+from analytics.grants import granting
 
 SEEN_BY_VIEWERS = [
     "brokers.view_brokeraccount",
@@ -29,28 +30,12 @@ GROUPS = {
 
 
 def make_groups(apps: Apps, schema_editor) -> None:
-    _make_permissions(apps)
-    Group, Permission = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
-    known = {
-        f"{permission.content_type.app_label}.{permission.codename}": permission
-        for permission in Permission.objects.select_related("content_type")
-    }
-    for name, needed in GROUPS.items():
-        group, _ = Group.objects.get_or_create(name=name)
-        group.permissions.add(*[known[permission] for permission in needed])
+    for name in GROUPS:
+        apps.get_model("auth", "Group").objects.get_or_create(name=name)
 
 
 def remove_groups(apps: Apps, schema_editor) -> None:
     apps.get_model("auth", "Group").objects.filter(name__in=GROUPS).delete()
-
-
-def _make_permissions(apps: Apps) -> None:
-    """Django makes permissions after all migrations; the groups need them now."""
-    for label in ("tradingdesk", "brokers", "risk", "orders"):
-        config = apps.get_app_config(label)
-        kept, config.models_module = getattr(config, "models_module", None), True
-        create_permissions(config, verbosity=0, apps=apps)
-        config.models_module = kept
 
 
 class Migration(migrations.Migration):
@@ -63,4 +48,4 @@ class Migration(migrations.Migration):
         ("orders", "0001_initial"),
     ]
 
-    operations = [migrations.RunPython(make_groups, remove_groups)]
+    operations = [migrations.RunPython(make_groups, remove_groups), granting(GROUPS)]

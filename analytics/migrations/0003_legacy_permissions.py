@@ -1,43 +1,16 @@
 """Everybody who reads the desk sees what came from a legacy database: signals and their decisions, and what was left."""
 
-from django.apps.registry import Apps
-from django.contrib.auth.management import create_permissions
 from django.db import migrations
 
-VIEWERS = ("viewer", "trader", "risk officer", "auditor")
-SEEN = {
-    "orders": ["view_signal", "view_signaldecision", "view_migrationrun", "view_quarantinedrow"],
-    "brokers": ["view_accountsnapshot"],
-}
+from analytics.grants import EVERYBODY, granting
 
-
-def grant(apps: Apps, schema_editor) -> None:
-    _make_permissions(apps)
-    for group in apps.get_model("auth", "Group").objects.filter(name__in=VIEWERS):
-        group.permissions.add(*_permissions(apps))
-
-
-def take_away(apps: Apps, schema_editor) -> None:
-    for group in apps.get_model("auth", "Group").objects.filter(name__in=VIEWERS):
-        group.permissions.remove(*_permissions(apps))
-
-
-def _permissions(apps: Apps) -> list:
-    found = apps.get_model("auth", "Permission").objects
-    return [
-        permission
-        for label, codenames in SEEN.items()
-        for permission in found.filter(content_type__app_label=label, codename__in=codenames)
-    ]
-
-
-def _make_permissions(apps: Apps) -> None:
-    """Django makes permissions after all migrations; the groups need them now."""
-    for label in SEEN:
-        config = apps.get_app_config(label)
-        kept, config.models_module = getattr(config, "models_module", None), True
-        create_permissions(config, verbosity=0, apps=apps)
-        config.models_module = kept
+SEEN = [
+    "orders.view_signal",
+    "orders.view_signaldecision",
+    "orders.view_migrationrun",
+    "orders.view_quarantinedrow",
+    "brokers.view_accountsnapshot",
+]
 
 
 class Migration(migrations.Migration):
@@ -47,4 +20,4 @@ class Migration(migrations.Migration):
         ("orders", "0006_legacy_rows"),
     ]
 
-    operations = [migrations.RunPython(grant, take_away)]
+    operations = [granting(dict.fromkeys(EVERYBODY, SEEN))]

@@ -1,6 +1,7 @@
 """Who is let in, and the desk's permission query against Django's own."""
 
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from django.apps import apps
@@ -8,6 +9,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from rest_framework.authtoken.models import Token
 
+from analytics import migrations
 from tests import factories
 from tradingdesk.access import OneQueryBackend
 
@@ -65,14 +67,14 @@ def test_groups_differ_in_what_their_names_say():
     assert viewer <= granted["trader"] & granted["risk officer"] & granted["auditor"]
 
 
-def test_groups_go_and_come_back_with_their_migration():
-    migration = import_module("analytics.migrations.0001_groups")
-    migration.remove_groups(apps, None)
+def test_groups_go_and_come_back_with_their_migrations():
+    names = sorted(path.stem for path in Path(migrations.__path__[0]).glob("0*.py"))
+    operations = [one for name in names for one in import_module(f"analytics.migrations.{name}").Migration.operations]
+    for one in reversed(operations):
+        one.reverse_code(apps, None)
     assert not Group.objects.exists()
-    migration.make_groups(apps, None)
-    later_ones = ("0002_reconciliation", "0003_legacy", "0004_credential", "0005_bar", "0006_configuration")
-    for later in (f"{name}_permissions" for name in later_ones):
-        import_module(f"analytics.migrations.{later}").grant(apps, None)
+    for one in operations:
+        one.code(apps, None)
     test_groups_differ_in_what_their_names_say()
 
 
