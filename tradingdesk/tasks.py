@@ -4,7 +4,9 @@ import logging
 from pathlib import Path
 
 from celery import shared_task
+from celery.signals import task_postrun
 from django.conf import settings
+from django.db import connections
 from django.utils import timezone
 
 from tradingdesk.audit import trail
@@ -32,3 +34,14 @@ def back_up_desk(to: str = "", keep_days: int = 14, keep_at_least: int = 3) -> N
         return
     log.info("backup %s", bundle.path)
     prune(folder, now=timezone.now(), keep_days=keep_days, keep_at_least=keep_at_least, actor=BACKUP)
+
+
+@task_postrun.connect
+def leave_lost_connections(**_signal) -> None:
+    """After a task that met a database error, close connections that are dead: the next one makes its own.
+
+    Celery keeps them for a hundred tasks (CELERY_DB_REUSE_MAX), of which each would fail after a failover.
+    """
+    for database in connections.all(initialized_only=True):
+        if database.errors_occurred:
+            database.close_if_unusable_or_obsolete()

@@ -3,7 +3,8 @@
 from typing import Any
 
 from orders.books import discrepancies
-from orders.models import DeskState, Order
+from orders.ids import restore_epoch
+from orders.models import Order
 from tests.orders.invariants import assert_books_balance
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.audit.protection import missing_triggers
@@ -16,7 +17,7 @@ def told() -> dict[str, Any]:
     return {
         "discrepancies": list(discrepancies()),
         "missing_triggers": missing_triggers(),
-        "epoch": DeskState.objects.get().restore_epoch,
+        "epoch": restore_epoch(),
         "sources": dict(sources),
         "events": [list(row) for row in AuditEvent.objects.order_by("id").values_list("id", "kind", "client_order_id")],
     }
