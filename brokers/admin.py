@@ -8,7 +8,7 @@ from django.urls import reverse
 from unfold.decorators import action, display
 
 from brokers.configuration import change_accounts, configured_accounts
-from brokers.forms import SharesForm
+from brokers.forms import SectorForm, SharesForm
 from brokers.models import (
     AccountHealth,
     AccountLease,
@@ -19,6 +19,7 @@ from brokers.models import (
     Listing,
     Quote,
 )
+from brokers.sectors import set_sector
 from tradingdesk.backoffice import shown
 from tradingdesk.backoffice.admins import ReadOnlyAdmin
 from tradingdesk.backoffice.forms import carry_out
@@ -150,6 +151,22 @@ class InstrumentAdmin(ReadOnlyAdmin):
     search_fields = ("symbol", "name")
     search_help_text = "Symbol or name"
     sortable_by = ("symbol",)
+
+    def change_view(self, request, object_id, form_url="", extra_context=None) -> HttpResponse:
+        """Show an instrument; to those who may change one also a form for its sector."""
+        row = self.viewed(request, object_id)
+        if row is None or not self.may(request, "change"):
+            return super().change_view(request, object_id, form_url, extra_context)
+        form = SectorForm(request.POST or None, initial={"sector": row.sector})
+        if request.method == "POST" and form.is_valid():
+            actor = request.user.get_username()
+            if carry_out(form, lambda: set_sector(instrument=row, actor=actor, **form.cleaned_data)):
+                self.message_user(request, f"{row}: the sector is kept.")
+                return redirect("admin:brokers_instrument_changelist")
+        lead = f"{row.name or row}, {row.get_asset_class_display()} in {row.currency}"
+        back = reverse("admin:brokers_instrument_changelist")
+        context = {"form": form, "button": "Keep", "back": back, "lead": lead}
+        return self.page(request, "admin/desk/form.html", title=f"Sector of {row}", **context)
 
 
 @admin.register(Listing)

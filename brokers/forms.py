@@ -1,4 +1,4 @@
-"""What people set of the accounts."""
+"""What people set of the accounts and of instruments."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 
 from brokers.models import BrokerAccount
+from brokers.sectors import LONGEST
 from tradingdesk.backoffice.forms import ReasonForm, SwitchField, TextField
 
 
@@ -41,6 +42,14 @@ class SharesForm(ReasonForm):
             value = self.cleaned_data[_name(field, account)]
             if value != getattr(account, column):
                 yield column, value
+
+
+class SectorForm(ReasonForm):
+    """An instrument's sector."""
+
+    sector = TextField(required=False, max_length=LONGEST, help_text="empty: as a broker tells it")
+
+    field_order = ("sector", "reason")
 
 
 def _name(field: str, account: BrokerAccount) -> str:

@@ -25,6 +25,7 @@ FACTS = [model for model in OURS if issubclass(model, Fact)]
 STATE = [model for model in MODELS if isinstance(admin.site._registry[model], ReadOnlyAdmin) and model not in FACTS]
 EDITED_BY_STAGE_FORM = {
     *(
+        "brokers.Instrument",
         "django_celery_beat.PeriodicTask",
         "orders.Order",
         "orders.ReconciliationBreak",
