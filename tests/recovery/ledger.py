@@ -37,7 +37,7 @@ def placed(ledger: Ledger, number: int) -> None:
     ledger.execute("BEGIN")
     ledger.execute("INSERT INTO auth_group (name) VALUES (?)", f"group {number}")
     ledger.execute(
-        "INSERT INTO instruments (symbol, name, asset_class, currency) VALUES (?, '', 'us_equity', 'USD')",
+        "INSERT INTO instruments (symbol, name, sector, asset_class, currency) VALUES (?, '', '', 'us_equity', 'USD')",
         f"S{number}",
     )
     ledger.execute("COMMIT")
