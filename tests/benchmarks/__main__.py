@@ -10,10 +10,12 @@ from tests.benchmarks.deployment import Deployment, deployed
 from tests.benchmarks.migration import migration_rows
 from tests.benchmarks.order_path import OrderPath, Sizes
 from tests.benchmarks.results import Result, table, write
+from tests.benchmarks.stream_latency import stream_to_booked
 
 FULL = Sizes(rounds=3, one=60, eight=300, burst=800, warm_up=600)
 QUICK = Sizes(rounds=1, one=5, eight=16, burst=48, warm_up=8)
 BOOKINGS = {FULL: 400, QUICK: 20}
+STREAMED = {FULL: 60, QUICK: 4}
 MIGRATED = {FULL: 50_000, QUICK: 400}  # orders; other tables have a fifth of that
 STAGE_SECONDS = 600
 
@@ -27,9 +29,15 @@ def main() -> None:
     sizes = QUICK if arguments.quick else FULL
     with tempfile.TemporaryDirectory(prefix="desk-bench-") as folder, deployed(Path(folder)) as desk:
         booked = _executions_booked(desk, sizes)
+        streamed = stream_to_booked(desk, Path(folder) / "sqlite", sizes.rounds, STREAMED[sizes])
         path = OrderPath(desk, sizes)
         path.run()
-    results = {**_order_path(path), "executions_booked": booked, "migration_rows": migration_rows(MIGRATED[sizes])}
+    results = {
+        **_order_path(path),
+        "executions_booked": booked,
+        **streamed,
+        "migration_rows": migration_rows(MIGRATED[sizes]),
+    }
     write(results, arguments.output)
     print(table(results))
     print(_where_the_time_goes(path.cpu_ms))

@@ -18,6 +18,8 @@ NAMES = {
     "orders_accepted_while_sending_32",
     "orders_acknowledged_32",
     "executions_booked",
+    "stream_to_booked_postgresql",
+    "stream_to_booked_sqlite",
     "migration_rows",
 }
 AT_MOST_S = 900

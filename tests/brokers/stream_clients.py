@@ -50,9 +50,11 @@ class Heard(list):
 
 
 @contextmanager
-def trade_updates(sandbox: SandboxProcess, account: str, *, raw_data: bool = True) -> Iterator[Heard]:
+def trade_updates(
+    sandbox: SandboxProcess, account: str, *, raw_data: bool = True, heard: Heard | None = None
+) -> Iterator[Heard]:
     """Listen to an account's trade updates with TradingStream for the time of the block."""
-    heard = Heard()
+    heard = Heard() if heard is None else heard
     url = sandbox.url.replace("http", "ws") + "/stream"
     stream = TradingStream(*sandbox.keys(account), raw_data=raw_data, url_override=url)
     stream.subscribe_trade_updates(heard.take)
