@@ -56,6 +56,7 @@ def test_groups_differ_in_what_their_names_say():
         "risk.clear_halt",
         "orders.resolve_break",
         "brokers.change_brokeraccount",
+        "brokers.change_instrument",
         "tradingdesk.view_configurationrecord",
         "tradingdesk.enact_configurationrecord",
     }
