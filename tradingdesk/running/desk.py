@@ -17,7 +17,8 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connections
 
-from tradingdesk.config.record import load
+from tradingdesk.config.document import ConfigurationError
+from tradingdesk.config.record import file_in_force, load
 from tradingdesk.queues import BROKERS_QUEUE, DESK_QUEUE, broker_queue
 from tradingdesk.running.children import Child, stop_all
 from tradingdesk.running.demo import DemoTrader
@@ -119,7 +120,7 @@ class _Desk:
         call_command("migrate", verbosity=0, interactive=False)
         if sandbox is not None:
             self.surroundings.share(sandbox.wait_until_ready())
-        load(settings.DESK_CONFIG, actor="system:desk", reason="start of the desk")
+        _load_configuration()
         credentials = ensure_first_user(settings.DATA_DIR / "credentials.json", url)
         for name in _account_names(enabled=True):
             try:
@@ -191,6 +192,24 @@ def _answers(url: str) -> bool:
             return answer.status == 200
     except OSError:
         return False
+
+
+def _load_configuration() -> None:
+    """Put the file in force.
+
+    When it is in force already, nothing in it is wrong but what it refers to (a secret that is gone): the accounts that
+    need it are not sent to, and the others trade.
+
+    Raises:
+        ConfigurationError: it says something new, and is wrong.
+    """
+    try:
+        load(settings.DESK_CONFIG, actor="system:desk", reason="start of the desk")
+    except ConfigurationError as error:
+        if file_in_force(settings.DESK_CONFIG) is None:
+            raise
+        for line in error.detail.splitlines():
+            log.error("%s", line)
 
 
 def _account_names(**which) -> list[str]:
