@@ -33,11 +33,8 @@ def connected(env: dict[str, str]) -> Iterator[Ledger]:
 
 
 def placed(ledger: Ledger, number: int) -> None:
-    """Write a group and a user named for it, in one transaction."""
+    """Write a group and a content type with one number, in one transaction."""
     ledger.execute("BEGIN")
     ledger.execute("INSERT INTO auth_group (name) VALUES (?)", f"group {number}")
-    ledger.execute(
-        "INSERT INTO instruments (symbol, name, sector, asset_class, currency) VALUES (?, '', '', 'us_equity', 'USD')",
-        f"S{number}",
-    )
+    ledger.execute("INSERT INTO django_content_type (app_label, model) VALUES ('test', ?)", f"model {number}")
     ledger.execute("COMMIT")
