@@ -215,14 +215,24 @@ def _take_answer(request: OrderRequest, answer: ExecutionReport | None) -> None:
     account = request.order.account
     if request.kind == RequestKind.CANCEL:
         _answer_cancel(request)
-    if answer is not None:
-        apply_report(account=account, report=answer)
+    if answer is not None and not _is_applied(request, answer):
+        return
     if sync.hears(account.broker_name):
         return
     if answer is None:
         wakeups.sync_soon(account.broker_name, countdown=0.25)
     elif _trades_at_once(request.order):
         wakeups.sync_soon(account.broker_name, countdown=0.25, reads=wakeups.TRADED)
+
+
+def _is_applied(request: OrderRequest, answer: ExecutionReport) -> bool:
+    """Apply an answer; one that does not say what it is about, as after a message that was cut off, is no answer."""
+    try:
+        apply_report(account=request.order.account, report=answer)
+    except Order.DoesNotExist as error:
+        _mark_unknown(request, f"the answer does not name the order: {error}")
+        return False
+    return True
 
 
 def _answer_cancel(request: OrderRequest) -> None:

@@ -1,5 +1,6 @@
 """The outbox's other end: claimed before the socket, asked about before it is sent again, never sent twice in doubt."""
 
+from dataclasses import replace
 from datetime import timedelta
 from threading import Thread
 
@@ -209,6 +210,19 @@ def test_unknown_outcome_that_the_broker_can_tell_is_settled_by_asking(order, ga
 
     assert gateway.calls == ["submit", "find_order", "find_order"]
     assert (request.state, order.status, order.outcome_unknown) == (RequestState.ACCEPTED, "new", False)
+
+
+def test_answer_that_does_not_name_the_order_is_no_answer(order, gateway):
+    gateway.will("submit", lambda message: replace(taken(message), client_order_id="", broker_order_id="B-9"))
+    gateway.will("find_order", lambda client_order_id: taken(order))
+
+    unknown = send(order)
+    pause_is_over(order)
+    settled = send(order)
+
+    assert (unknown.state, order.status) == (RequestState.UNKNOWN, "new")
+    assert (settled.state, gateway.calls) == (RequestState.ACCEPTED, ["submit", "find_order"])
+    assert_books_balance()
 
 
 def test_pause_before_the_next_question_grows(order, gateway):
