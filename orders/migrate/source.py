@@ -18,6 +18,7 @@ from psycopg.types.datetime import TimestampLoader, TimestamptzLoader
 from orders.migrate.mapping import TABLES
 from tradingdesk.errors import InvalidInput
 from tradingdesk.legacy_tables import PREFIX, SAME_NAMES
+from tradingdesk.redaction.known import remember
 
 BATCH = 5_000
 # Tables of the old system that the desk has no home for; they are named in the report and stay where they are.
@@ -144,7 +145,7 @@ class PostgresSource(Source):
     """A PostgreSQL database; one repeatable-read, read-only transaction sees one state of it."""
 
     def __init__(self, url: str):
-        self.password = unquote(urlsplit(url).password or "")
+        self.password = _password(url)
         try:
             self._connection = psycopg.connect(url)
         except psycopg.Error as error:
@@ -240,6 +241,18 @@ def sqlite_path(place: str) -> Path:
     if not path.is_file():
         raise InvalidInput("NO_SUCH_SOURCE", f"{place}: no such file", "source")
     return path
+
+
+def _password(url: str) -> str:
+    """The password in a URL; a part of one that was cut off at a slash must not be told as a host or a port."""
+    try:
+        parts = urlsplit(url)
+        password, _ = unquote(parts.password or ""), parts.port
+    except ValueError:
+        text = "not a URL such as postgresql://user:password@host:5432/name; write / in a password as %2F, # as %23"
+        raise InvalidInput("SOURCE_UNREADABLE", text, "source") from None
+    remember(password)
+    return password
 
 
 def without_password(url: str) -> str:

@@ -32,7 +32,7 @@ def password_of(name: str, url: str) -> set[str]:
         parts = urlsplit(url)
         written, _ = parts.password, parts.port  # reading the port finds a password that was cut at a slash
     except ValueError:
-        raise _no_url(name, "redis://:password@host:6379/0") from None
+        raise _no_url(name, "redis://user:password@host:6379/0") from None
     return {written, unquote(written)} if written else set()
 
 
