@@ -59,10 +59,10 @@ class Stream:
         self._soon(lambda: self._loop.create_task(self._quotes.want(wanted)))
 
     def close(self) -> None:
-        """End every connection; returns within `STOP_SECONDS`."""
+        """End every connection, and the call of the listener at hand; each has `STOP_SECONDS` for it."""
         self._soon(lambda: self._work and self._work.cancel())
         self._thread.join(STOP_SECONDS)
-        self._told.close()
+        self._told.close(STOP_SECONDS)
 
     def _soon(self, action) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from brokers.adapter import Listener
@@ -40,8 +40,9 @@ class Told:
         except Exception:
             log.exception("the end of the stream could not be told: %s", reason)
 
-    def close(self) -> None:
-        """Begin no more calls."""
+    def close(self, within: float) -> None:
+        """Begin no more calls, and wait at most so many seconds for the end of the one at hand."""
+        wait([self._thread.submit(int)], within)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _call(self, method: Callable[..., None], *args: Any) -> None:
