@@ -259,6 +259,10 @@ class BrokerAdapter(ABC):
         """What else will identify the next order on the wire, to be stored before it is sent; "" where nothing does."""
         return ""
 
+    def is_sent_on_closed(self, wire_ref: str) -> bool:
+        """Whether the connection that an order went out on, under this `wire_ref`, is proved to be closed."""
+        return False
+
     def start(self, listener: Listener) -> None:
         """Open the long-lived connection and tell the listener what comes, until `close`; reconnect by itself.
 

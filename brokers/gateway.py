@@ -141,6 +141,10 @@ class Gateway:
         """See `BrokerAdapter.next_wire_ref`."""
         return self.adapter.next_wire_ref()
 
+    def is_sent_on_closed(self, wire_ref: str) -> bool:
+        """See `BrokerAdapter.is_sent_on_closed`."""
+        return self.adapter.is_sent_on_closed(wire_ref)
+
     def start(self, listener: Listener) -> None:
         """See `BrokerAdapter.start`. From now on this gateway writes how the connection does."""
         self._vitals = self._vitals or Vitals()

@@ -95,8 +95,10 @@ def _resolve_unknown_id(request: OrderRequest) -> None:
 
 
 def _old_connection_is_closed(request: OrderRequest) -> bool:
-    """Whether whoever sent it is gone, and we hold the account: then the broker's complete answer is the last word."""
-    return request.holder != this_process() and lease.is_ours(request.broker_name)
+    """Whether what sent it is gone, and we hold the account: then the broker's complete answer is the last word."""
+    gateway = gateway_for(request.order.account)
+    sender_is_gone = request.holder != this_process() or gateway.is_sent_on_closed(request.wire_ref)
+    return sender_is_gone and lease.is_ours(request.broker_name)
 
 
 def close_never_sent(request: OrderRequest, text: str) -> None:

@@ -11,7 +11,7 @@ from brokers.messages import OutcomeUnknown, TryLater
 from tradingdesk.fix import ExecType
 
 from . import tws_messages as tws
-from .ib_desk import ACCOUNT, PERM_ID, connected, desk, has_nothing
+from .ib_desk import ACCOUNT, PERM_ID, connected, desk, has_nothing, limit_order
 from .scripted_tws import Recorder, scripted_tws, wait_until
 
 
@@ -81,6 +81,19 @@ def test_call_while_the_connection_is_lost_sends_nothing():
         with pytest.raises(TryLater, match="not connected"):
             made.submit()
         assert made.tws.of(tws.PLACE_ORDER) == []
+
+
+def test_order_id_tells_which_connection_it_went_out_on():
+    with desk() as made:
+        sent = made.adapter.next_wire_ref()
+        assert not made.adapter.is_sent_on_closed(sent)
+        made.tws.hang_up()
+        made.heard.wait_until(lambda: made.heard.connections == 2)
+        assert made.adapter.is_sent_on_closed(sent)
+        assert not made.adapter.is_sent_on_closed(made.adapter.next_wire_ref())
+        assert not made.adapter.is_sent_on_closed(f"7{sent}")
+        with pytest.raises(TryLater, match="can be used no more"):
+            made.adapter.submit(limit_order("c-1", wire_ref=sent))
 
 
 def test_silent_tws_is_noticed():

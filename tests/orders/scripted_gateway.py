@@ -28,9 +28,13 @@ class ScriptedGateway:
     answers: dict[str, list] = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
     unique_client_order_ids: bool = True
+    has_reconnected: bool = False
 
     def next_wire_ref(self) -> str:
         return ""
+
+    def is_sent_on_closed(self, wire_ref: str) -> bool:
+        return self.has_reconnected
 
     @property
     def capabilities(self):

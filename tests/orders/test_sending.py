@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from brokers import lease
 from brokers.messages import ExecutionReport, NotSupported, OrderRefused, OutcomeUnknown, TryLater
 from orders import sending, serving, sync, tasks, wakeups
 from orders.changes import parse_changes, request_cancel, request_replace
@@ -144,6 +145,23 @@ def test_request_the_broker_does_not_know_stays_unknown_where_ids_are_not_unique
 
     assert gateway.calls == ["find_order"]
     assert (request.state, order.outcome_unknown, order.reserved_qty) == (RequestState.UNKNOWN, True, 100)
+
+
+def test_request_is_sent_again_where_ids_are_not_unique_once_its_connection_is_closed(order, gateway):
+    gateway.unique_client_order_ids = False
+    gateway.will("submit", OutcomeUnknown("no answer within 8 s"))
+    lease.take("alpaca")
+
+    unknown = send(order)
+    pause_is_over(order)
+    waiting = send(order)
+    gateway.has_reconnected = True
+    pause_is_over(order)
+    taken = send(order)
+
+    assert [one.state for one in (unknown, waiting)] == [RequestState.UNKNOWN] * 2
+    assert (taken.state, order.status) == (RequestState.ACCEPTED, "new")
+    assert gateway.calls == ["submit", "find_order", "find_order", "submit"]
 
 
 def test_request_that_another_thread_of_this_process_is_sending_is_left_alone(order, gateway):

@@ -101,6 +101,11 @@ class Adapter(BrokerAdapter):
         """
         return f"{self._account.client_id}:{self._connection.next_order_id()}"
 
+    def is_sent_on_closed(self, wire_ref: str) -> bool:
+        """Tell by the id: those that were issued before a connection began cannot be sent on it."""
+        owner, _, order_id = wire_ref.partition(":")
+        return owner == str(self._account.client_id) and self._connection.began_after(int(order_id))
+
     def submit(self, order: NewOrder) -> ExecutionReport:
         """Send a new order; `exec_type` as `parsing.EXEC_TYPE` has it for its first status, fills come apart."""
         if objection := orders.order_objection(order, self.capabilities):

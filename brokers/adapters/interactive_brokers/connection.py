@@ -56,6 +56,7 @@ class Connection:
         self._announcer: Announcer | None = None
         self._session: Session | None = None
         self._told_of: Session | None = None
+        self._first_id: int | None = None
         self._why, self._told_why, self._closed = "not connected yet", "", False
         self._background: set[asyncio.Task] = set()
 
@@ -103,6 +104,10 @@ class Connection:
         if self._session is None:
             self.call(Session.ready)
         return self.ids.for_order()
+
+    def began_after(self, order_id: int) -> bool:
+        """Whether an id was issued before the connection that there is: only one that is closed can have sent it."""
+        return self._session is not None and self._first_id is not None and order_id < self._first_id
 
     def watch_quotes(self, symbols: list[str]) -> None:
         """Say which symbols' quotes are told."""
@@ -177,6 +182,7 @@ class Connection:
             session = Session(self.settings, self.ids, self._hear)
             try:
                 await session.open()
+                self._first_id = self.ids.begin()
                 pause, self._session = FIRST_PAUSE, session
                 self._greet(session)
                 self._why = await session.watch()

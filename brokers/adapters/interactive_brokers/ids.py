@@ -64,6 +64,12 @@ class OrderIds:
         with self._lock:
             self._issued.clear()
 
+    def begin(self) -> int:
+        """Void what was issued and not sent, as a connection begins; the lowest id that can be sent on it."""
+        with self._lock:
+            self._issued.clear()
+            return self._next
+
     def _take(self) -> int:
         number = self._next
         self._next += 1
