@@ -30,8 +30,8 @@ def note_told_again(account: BrokerAccount, reports: Sequence[ExecutionReport]) 
         again: list[BrokerMessage] = []
         for report in trades:
             order = locked.get(report.broker_order_id)
-            if order is None or any(one.exec_ref_id for one in found[order.pk]):
-                continue
+            if order is None or any(one.exec_ref_id or one.exec_id == report.exec_id for one in found[order.pk]):
+                continue  # also what was booked since the list was read: it is not another telling of itself
             twin = twin_of(report, found[order.pk], names[order.pk])
             if twin is not None and report.exec_id not in names[order.pk]:
                 names[order.pk][report.exec_id] = twin.exec_id

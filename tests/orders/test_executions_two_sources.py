@@ -163,3 +163,15 @@ def test_late_listing_of_a_busted_trade_is_known(broker):
     broker.bust("SB", "S1", source="stream", last_qty=100, last_px=100, seconds=20)
     assert listed(broker, "1", 100, 100, seconds=10) is None
     assert (broker.order.cum_qty, held()) == (0, 0)
+
+
+def test_trade_that_was_booked_after_the_list_was_read_is_not_another_telling_of_itself(broker):
+    from_the_list = listed(broker, "1", 40, 40)
+    again = broker.report(
+        ExecType.TRADE, exec_id=from_the_list.exec_id, last_qty=40, last_px=100, cum_qty=40, source="activities"
+    )
+
+    note_told_again(broker.account, [again])
+
+    assert streamed(broker, "1", 40, 40) is None
+    assert (broker.order.cum_qty, held(), Execution.objects.count()) == (40, 40, 1)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any
 
 from brokers.adapter import Listener
@@ -41,8 +42,9 @@ class Told:
             log.exception("the end of the stream could not be told: %s", reason)
 
     def close(self, within: float) -> None:
-        """Begin no more calls, and wait at most so many seconds for the end of the one at hand."""
-        wait([self._thread.submit(int)], within)
+        """Begin no more calls, and wait at most so many seconds for the end of the one at hand. Again does nothing."""
+        with suppress(RuntimeError):  # it is closed
+            wait([self._thread.submit(int)], within)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _call(self, method: Callable[..., None], *args: Any) -> None:
