@@ -5,7 +5,9 @@ across a network call. A request that is found `sending` or `unknown` is asked a
 """
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -160,8 +162,9 @@ def _send_again(request: OrderRequest) -> None:
     except TryLater as error:
         _mark_unknown(request, error.text)
         return
+    in_doubt = {name: getattr(request, name) for name in ("holder", "sent_at", "wire_ref")}
     if _claim(request, request.state, timezone.now(), wire_ref=wire_ref):
-        _deliver(request, in_doubt=True)
+        _deliver(request, in_doubt=in_doubt)
 
 
 def _next_wire_ref(request: OrderRequest) -> str:
@@ -177,13 +180,16 @@ def _claim(request: OrderRequest, state: str, now: datetime, *, wire_ref: str = 
     return update_if(request, seen, "state", "holder", "sent_at", "wire_ref", "attempts")
 
 
-def _deliver(request: OrderRequest, *, in_doubt: bool = False) -> None:
-    """Talk to the broker about a claimed request, store its answer; `in_doubt` when an earlier send may yet arrive."""
+def _deliver(request: OrderRequest, *, in_doubt: Mapping[str, Any] | None = None) -> None:
+    """Talk to the broker about a claimed request, store its answer.
+
+    `in_doubt` tells of an earlier send that may yet arrive; where this one was not made, that stays the one in doubt.
+    """
     try:
         answer = _tell(request)
     except TryLater as error:
         if in_doubt:
-            _mark_unknown(request, error.text)
+            _mark_unknown(request, error.text, **in_doubt)
         else:
             _requeue(request, error)
     except (NotSupported, OrderRefused) as error:
@@ -273,13 +279,13 @@ def _pause(request: OrderRequest, seconds: float, text: str) -> None:
         wakeups.send_soon(request, countdown=seconds + 0.05)
 
 
-def _mark_unknown(request: OrderRequest, text: str) -> None:
+def _mark_unknown(request: OrderRequest, text: str, **about: Any) -> None:
     """Keep the reservation and ask again later, ever more slowly."""
     pause = min(FIRST_QUESTION_AFTER * 2 ** min(request.attempts, 5), LONGEST_PAUSE)
     now = timezone.now()
     with transaction.atomic():
         lock_order.first(order=request.order_id)  # before the request, as reports do
-        values = {"state": RequestState.UNKNOWN, "text": text, "not_before": now + timedelta(seconds=pause)}
+        values = {"state": RequestState.UNKNOWN, "text": text, "not_before": now + timedelta(seconds=pause), **about}
         if not OrderRequest.objects.filter(pk=request.pk).unanswered().update(**values):
             return  # a report told it meanwhile
         Order.objects.filter(pk=request.order_id, outcome_unknown_since=None).update(outcome_unknown_since=now)

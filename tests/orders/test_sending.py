@@ -164,6 +164,22 @@ def test_request_is_sent_again_where_ids_are_not_unique_once_its_connection_is_c
     assert gateway.calls == ["submit", "find_order", "find_order", "submit"]
 
 
+def test_try_that_was_not_made_leaves_the_earlier_one_in_doubt(order, gateway):
+    """Otherwise the request would seem to have been sent on the connection that is open, and wait for its end."""
+    gateway.unique_client_order_ids = False
+    gateway.will("submit", TryLater("order id 24 can be used no more", retry_after=0.0))
+    lease.take("alpaca")
+    left_by_a_dead_worker(order)
+
+    unknown = send(order)
+    pause_is_over(order)
+    taken = send(order)
+
+    assert (unknown.state, unknown.holder) == (RequestState.UNKNOWN, "host:1:gone")
+    assert (taken.state, order.status) == (RequestState.ACCEPTED, "new")
+    assert gateway.calls == ["find_order", "submit", "find_order", "submit"]
+
+
 def test_request_that_another_thread_of_this_process_is_sending_is_left_alone(order, gateway):
     values = {"state": RequestState.SENDING, "holder": sending.this_process(), "sent_at": timezone.now()}
     OrderRequest.objects.update(**values)
