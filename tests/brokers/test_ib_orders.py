@@ -204,6 +204,7 @@ def test_late_word_that_a_cancel_failed_has_the_order_read_again():
             line.send(tws.completed_orders_end()),
         ])  # fmt: skip
         made.tws.say(tws.error(7, 10148, "cannot be cancelled, state: Filled."))
+        made.heard.wait_until(lambda: any(fact.status == OrdStatus.FILLED for fact in made.heard.facts))
         report = made.wait_for(ExecType.ORDER_STATUS)
     assert (report.status, report.cum_qty, report.order_qty) == (OrdStatus.FILLED, 10, 10)
 
