@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from brokers import lease
 from brokers.gateway import close_gateways, gateway_for
-from brokers.models import BrokerAccount
+from brokers.models import AccountHealth, BrokerAccount
 from orders import sending, sync
 from orders.changes import request_cancel
 from orders.models import Execution, Order, OrderRequest, Position
@@ -21,8 +21,7 @@ from orders.wakeups import MOVED
 from risk.models import ExposureTotal
 from risk.rulebook import forget
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
-from tests.factories import trading_desk
-from tests.orders.desk import submit
+from tests.orders.desk import roomy_desk, submit
 from tests.orders.invariants import assert_books_balance
 from tradingdesk.fix import OrdStatus, RequestState
 
@@ -44,7 +43,7 @@ def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
 def account(sandbox, wakings) -> Iterator[BrokerAccount]:
     """The desk's account at TWS, held by this process and listened to; flat, and nothing works there."""
     forget()
-    (account,) = trading_desk(NAME)
+    (account,) = roomy_desk(NAME)
     settings = {"port": sandbox.tws_port(), "account_id": sandbox.tws_account_id(), "client_id": 601}
     account.adapter, account.settings = "interactive_brokers", settings
     account.save()
@@ -56,10 +55,11 @@ def account(sandbox, wakings) -> Iterator[BrokerAccount]:
     reconcile_account(NAME)
     before = held()
     yield account
-    assert held() == before
+    flat = held() == before
     close_gateways()
     lease.give_back(NAME)
     forget()
+    assert flat
 
 
 def held() -> Decimal:
@@ -95,7 +95,7 @@ def eventually(condition: Callable[[], object]):
 def stand(order: Order, *wanted: str) -> None:
     deadline = time.monotonic() + 20
     while statuses(order) != list(wanted):
-        assert time.monotonic() < deadline, f"{statuses(order)}, wanted {wanted}"
+        assert time.monotonic() < deadline, f"{statuses(order)}, wanted {wanted} {order.denials}"
         time.sleep(0.02)
         sync.sync_account(NAME, reads=MOVED)
 
@@ -235,7 +235,14 @@ def test_cancelled_oco_takes_its_stop_along(account):
     sell_out()
 
 
+def is_well() -> bool:
+    """Are orders routed there? After a lost connection not before some calls were answered, once it is back."""
+    sync.sync_account(NAME, reads=MOVED)
+    return AccountHealth.objects.get(account=NAME).healthy
+
+
 def sell_out() -> None:
+    eventually(is_well)
     order = send(submit(side="sell", broker_name=NAME, **NOW))
     stand(order, "filled")
     eventually(lambda: held() == 0)
