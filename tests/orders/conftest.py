@@ -4,9 +4,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from orders import wakeups
+from orders import sending, sync, wakeups
+from orders.models import Order
+from orders.reconcile import reading
+from orders.reconcile.run import reconcile_account
 from risk.rulebook import forget
 from tests.factories import trading_desk
+from tests.orders.desk import roomy_desk, submit
+from tests.orders.scripted_gateway import ScriptedGateway
+from tests.orders.venue import Venue
 
 
 @dataclass
@@ -36,3 +42,28 @@ def desk(db):
     forget()
     yield trading_desk()
     forget()
+
+
+@pytest.fixture
+def gateway(monkeypatch) -> ScriptedGateway:
+    """The worker's only way to the broker."""
+    scripted = ScriptedGateway()
+    monkeypatch.setattr(sending, "gateway_for", lambda account: scripted)
+    return scripted
+
+
+@pytest.fixture
+def order(db, wakings) -> Order:
+    """A limit order to buy 100 IBM that waits in the outbox."""
+    roomy_desk("alpaca")
+    return submit(client_order_id="X")
+
+
+@pytest.fixture
+def venue(desk, wakings, monkeypatch) -> Venue:
+    """The venue of the account alpaca, with which the desk agrees."""
+    told = Venue()
+    monkeypatch.setattr(sync, "gateway_for", lambda account: told)
+    monkeypatch.setattr(reading, "gateway_for", lambda account: told)
+    reconcile_account("alpaca")
+    return told

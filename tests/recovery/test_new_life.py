@@ -20,7 +20,7 @@ from risk.models import ExposureTotal, Halt
 from tests.orders.conftest import desk, wakings  # noqa: F401
 from tests.orders.desk import Counterparty, roomy_desk, submit
 from tests.orders.invariants import assert_books_balance
-from tests.orders.test_reconcile import Venue
+from tests.orders.venue import Venue
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState
 
