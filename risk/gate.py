@@ -6,7 +6,7 @@ figure denies. Closing what is held never counts against exposure limits.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 from risk.exposure import Exposure
 from risk.models import Control
@@ -22,7 +22,7 @@ from risk.rules import (
     with_order,
     worst_px,
 )
-from tradingdesk.fields import MONEY_PLACES, fit, plain
+from tradingdesk.fields import MONEY_PLACES, QUANTITY_PLACES, fit, plain
 from tradingdesk.fix import Side
 
 
@@ -162,8 +162,11 @@ def _exposure_denials(
 
 
 def share_of(gross: Decimal, total_value: Decimal) -> Decimal:
-    """An account's gross exposure over the portfolio's total value."""
-    return fit(gross / total_value, MONEY_PLACES)
+    """An account's gross exposure over the portfolio's total value.
+
+    Rounded up to as many places as a limit can have: what passes a limit, however little, does not seem to be at it.
+    """
+    return (gross / total_value).quantize(Decimal(1).scaleb(-QUANTITY_PLACES), rounding=ROUND_UP)
 
 
 def portfolio_denials(gross: Mapping[str, Decimal], total_value: Decimal, book: Rulebook) -> Iterable[Denial]:

@@ -1,8 +1,8 @@
-"""Threads that race for the same limit, the same id or the same order: exactly what fits is accepted."""
+"""Threads that race for the same id, order or fill, and with changed rules; limits are in `test_races_limits.py`."""
 
 from collections.abc import Callable
 from decimal import Decimal
-from threading import Barrier, Event, Thread
+from threading import Event, Thread
 
 import pytest
 from django.db import connection, transaction
@@ -23,8 +23,10 @@ from risk.limits import LimitValue, set_limits
 from risk.models import Control, ExposureTotal
 from risk.rulebook import forget
 from tests.factories import trading_desk
+from tests.orders import racing
 from tests.orders.desk import LIMIT_BUY, Counterparty, submit
 from tests.orders.invariants import assert_books_balance
+from tests.orders.racing import raise_first, submit_one
 from tests.orders.scripted_gateway import ScriptedGateway
 from tradingdesk.fix import ExecType
 
@@ -41,85 +43,12 @@ def desk(transactional_db, wakings):
     forget()
 
 
-def race(work: Callable[[int], object], threads: int = THREADS) -> list:
-    """Do the work in threads that start together; what each gave, exceptions included."""
-    start, results = Barrier(threads), [None] * threads
-
-    def run(number: int) -> None:
-        try:
-            start.wait(30)
-            results[number] = work(number)
-        except Exception as error:
-            results[number] = error
-        finally:
-            connection.close()
-
-    racing = [Thread(target=run, args=(number,)) for number in range(threads)]
-    for thread in racing:
-        thread.start()
-    for thread in racing:
-        thread.join(120)
-    assert not any(thread.is_alive() for thread in racing)
-    return results
-
-
-def raise_first(results: list) -> list:
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
-    return results
-
-
-def submit_one(number: int, **body) -> str:
-    ticket = parse_ticket(LIMIT_BUY | body)
-    return submit_order(ticket=ticket, actor=f"thread-{number}").order.status
+def race(work: Callable[[int], object]) -> list:
+    return racing.race(work, THREADS)
 
 
 def set_limit(control: Control, value) -> None:
     set_limits([LimitValue(control, Decimal(value))], actor="ann", reason="race")
-
-
-@pytest.mark.parametrize("fits", [0, 5])
-def test_orders_racing_for_the_firms_gross_limit_pass_exactly_as_many_as_fit(fits):
-    set_limit(Control.PORTFOLIO_RISK_LIMIT, SIZE * fits + SIZE / 2)
-
-    statuses = raise_first(race(submit_one))
-
-    assert (statuses.count("pending"), statuses.count("denied")) == (fits, THREADS - fits)
-    assert OrderRequest.objects.count() == fits
-    assert sum(row.reserved_notional for row in Order.objects.all()) == SIZE * fits
-    assert_books_balance()
-
-
-def test_orders_racing_for_an_accounts_share_pass_exactly_as_many_as_fit():
-    set_limit(Control.MAX_BROKER_ALLOCATION, "0.05")  # of two millions: five orders and a half
-
-    statuses = raise_first(race(lambda number: submit_one(number, broker_name="alpaca")))
-
-    assert statuses.count("pending") == 5
-    codes = {denial["code"] for order in Order.objects.filter(status="denied") for denial in order.denials}
-    assert codes == {"BROKER_ALLOCATION_EXCEEDS_LIMIT"}
-    assert_books_balance()
-
-
-def test_orders_racing_over_both_accounts_fill_both_shares():
-    set_limit(Control.MAX_BROKER_ALLOCATION, "0.03")  # of two millions: three orders at each account
-
-    statuses = raise_first(race(submit_one))
-
-    assert statuses.count("pending") == 6
-    went_to = list(Order.objects.filter(status="pending").values_list("account_id", flat=True))
-    assert (went_to.count("alpaca"), went_to.count("alpaca_margin")) == (3, 3)
-    assert_books_balance()
-
-
-def test_orders_racing_for_buying_power_pass_exactly_as_many_as_it_pays_for():
-    BrokerAccount.objects.update(buying_power=SIZE * 4 + 1)
-
-    statuses = raise_first(race(lambda number: submit_one(number, broker_name="alpaca")))
-
-    assert statuses.count("pending") == 4
-    assert_books_balance()
 
 
 def test_one_id_submitted_by_all_threads_at_once_makes_one_order():

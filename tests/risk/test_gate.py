@@ -127,6 +127,14 @@ def test_quantity_limit_is_optional():
             id="broker-share",
         ),
         pytest.param(
+            buy(price="100.000001"),
+            None,
+            held(gross=790_000),
+            rules(portfolio_risk_limit=10**7),
+            [("BROKER_ALLOCATION_EXCEEDS_LIMIT", "0.800000001", "0.8")],
+            id="broker-share-by-less-than-a-millionth",
+        ),
+        pytest.param(
             sell(1),
             account(can_short=False),
             None,
