@@ -10,7 +10,7 @@ from orders.reconcile import reading
 from orders.reconcile.run import reconcile_account
 from risk.rulebook import forget
 from tests.factories import trading_desk
-from tests.orders.desk import roomy_desk, submit
+from tests.orders.desk import Counterparty, roomy_desk, sent, submit
 from tests.orders.scripted_gateway import ScriptedGateway
 from tests.orders.venue import Venue
 
@@ -67,3 +67,12 @@ def venue(desk, wakings, monkeypatch) -> Venue:
     monkeypatch.setattr(reading, "gateway_for", lambda account: told)
     reconcile_account("alpaca")
     return told
+
+
+@pytest.fixture
+def broker(db) -> Counterparty:
+    """The broker's side of a limit order to buy 100 IBM at 182.40 that is on its way."""
+    roomy_desk("alpaca")
+    order = submit(client_order_id="X", strategy="trend")
+    sent(order)
+    return Counterparty(order)
