@@ -5,7 +5,7 @@ from decimal import Decimal
 from brokers.messages import CancelRejected, ExecutionReport
 from brokers.models import BrokerAccount
 from orders.executions import apply_cancel_rejected, apply_report
-from orders.intake import submit_order
+from orders.intake import Submission, submit_order
 from orders.models import Execution, Order, OrderRequest
 from orders.ticket import parse_ticket
 from risk.limits import LimitValue, set_limits
@@ -34,10 +34,15 @@ def roomy_desk(*broker_names: str) -> list[BrokerAccount]:
     return accounts
 
 
-def submit(**body) -> Order:
-    """Submit a limit order to buy 100 IBM, or what `body` says instead; the order as it is stored."""
+def submission(*, actor: str = "ann", **body) -> Submission:
+    """Submit a limit order to buy 100 IBM, or what `body` says instead; the whole answer."""
     merged = {name: value for name, value in (LIMIT_BUY | body).items() if value is not None}
-    return submit_order(ticket=parse_ticket(merged), actor="tester").order
+    return submit_order(ticket=parse_ticket(merged), actor=actor)
+
+
+def submit(**body) -> Order:
+    """Submit likewise; the order as it is stored."""
+    return submission(actor="tester", **body).order
 
 
 def sent(order: Order) -> OrderRequest:

@@ -1,34 +1,25 @@
 """The front door: everything that follows from an order's acceptance, or nothing but its denial."""
 
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.db import connection
-from django.utils import timezone
 
-from brokers import market
-from brokers.messages import OutcomeUnknown
-from brokers.models import AccountHealth, BrokerAccount, Instrument, Listing, Quote
+from brokers.models import AccountHealth, BrokerAccount
 from orders import intake, tasks, wakeups
 from orders.intake import preview_order, submit_order
-from orders.models import Order, OrderRequest, RiskDecision, RoutingDecision
+from orders.models import Order, OrderRequest, RiskDecision
 from orders.ticket import parse_ticket
 from risk.halts import halt
 from risk.limits import LimitValue, set_limits
-from risk.models import Control, ExposureTotal, Limit
-from tests.orders.desk import LIMIT_BUY, Counterparty, submit
+from risk.models import Control, ExposureTotal
+from tests.orders.desk import LIMIT_BUY, submission, submit
 from tests.orders.invariants import assert_books_balance
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.errors import Conflict, InvalidInput
-from tradingdesk.fix import ExecType, OrdStatus, RequestState
+from tradingdesk.fix import RequestState
 
 pytestmark = pytest.mark.django_db
-
-
-def submission(**body):
-    merged = {name: value for name, value in (LIMIT_BUY | body).items() if value is not None}
-    return submit_order(ticket=parse_ticket(merged), actor="ann")
 
 
 def trail(order: Order) -> list[str]:
@@ -237,103 +228,6 @@ def test_unhealthy_account_is_passed_over(desk):
     assert rows["alpaca"].startswith("BROKER_UNHEALTHY")
 
 
-def test_price_off_the_tick_everywhere_is_denied(desk):
-    order = submission(price="182.401").order
-
-    assert (order.status, {d["code"] for d in order.denials}) == ("denied", {"PRICE_OFF_TICK"})
-    assert not OrderRequest.objects.exists()
-
-
-def test_missing_quote_is_asked_for_and_then_used(desk, monkeypatch):
-    Quote.objects.filter(listing__instrument__symbol="IBM").update(received_at=timezone.now() - timedelta(hours=1))
-    asked = []
-
-    def answer(account, symbols):
-        asked.append((account.broker_name, symbols))
-        Quote.objects.filter(listing__account=account).update(received_at=timezone.now(), quote_time=timezone.now())
-
-    monkeypatch.setattr(market, "sync_quotes", answer)
-
-    order = submission().order
-
-    assert order.status == "pending"
-    assert sorted(asked) == [("alpaca", ["IBM"]), ("alpaca_margin", ["IBM"])]
-    assert Instrument.objects.get(symbol="IBM").quotes_wanted_at is not None
-
-
-@pytest.mark.parametrize(
-    ("spoil", "code"),
-    [
-        ({"received_at": timezone.now() - timedelta(hours=1)}, "STALE_PRICE"),
-        ({"quote_time": timezone.now() - timedelta(hours=1)}, "STALE_PRICE"),
-        ({"bid_px": 0}, "UNSOUND_PRICE"),
-        ({"bid_px": Decimal("182.50")}, "UNSOUND_PRICE"),
-    ],
-)
-def test_order_without_a_usable_price_is_denied(desk, monkeypatch, spoil, code):
-    def no_answer(account, symbols):
-        raise OutcomeUnknown("timed out")
-
-    monkeypatch.setattr(market, "sync_quotes", no_answer)
-    Quote.objects.update(**spoil)
-
-    order = submission().order
-
-    assert (order.status, {d["code"] for d in order.denials}) == ("denied", {code})
-    assert not OrderRequest.objects.exists()
-
-
-def test_missing_limit_denies(desk):
-    set_limits([LimitValue(Control.PORTFOLIO_RISK_LIMIT, None)], actor="ann", reason="mistake")
-
-    order = submission().order
-
-    assert [(d["code"], d["limit"]) for d in order.denials] == [("NO_LIMIT_CONFIGURED", "portfolio_risk_limit")]
-
-
-def test_desk_without_any_limits_does_not_trade(desk):
-    set_limits([LimitValue(limit.control, None) for limit in Limit.objects.all()], actor="ann", reason="empty")
-
-    assert submission().order.status == "denied"
-
-
-def test_halt_denies_from_the_next_order_on(desk):
-    before = submission().order
-
-    halt(scope="symbol", scope_key="IBM", reason="news", actor="ann")
-    after, other = submission().order, submission(symbol="BAC", price="182.40").order
-
-    assert (before.status, after.status, other.status) == ("pending", "denied", "pending")
-    assert {d["code"] for d in after.denials} == {"TRADING_HALTED"}
-    assert_books_balance()
-
-
-def test_buying_power_is_counted_less_what_the_broker_does_not_know_of_yet(desk):
-    BrokerAccount.objects.update(buying_power=Decimal(30_000))
-    on = {"broker_name": "alpaca"}
-
-    first, second = submission(**on).order, submission(**on).order
-    Counterparty(first).acknowledge()
-    third = submission(**on).order
-    BrokerAccount.objects.update(last_updated=timezone.now(), buying_power=Decimal(30_000))
-    fourth = submission(**on).order
-
-    assert [order.status for order in (first, second, third, fourth)] == ["pending", "denied", "denied", "pending"]
-    assert [(d["code"], d["found"], d["limit"]) for d in second.denials] == [
-        ("INSUFFICIENT_BUYING_POWER", "18240", "11760")
-    ]
-    assert_books_balance()
-
-
-def test_refused_order_gives_its_buying_power_back(desk):
-    BrokerAccount.objects.update(buying_power=Decimal(30_000))
-    first = submission(broker_name="alpaca").order
-
-    Counterparty(first).tell(ExecType.REJECTED, status=OrdStatus.REJECTED)
-
-    assert submission(broker_name="alpaca").order.status == "pending"
-
-
 def test_preview_stores_nothing_and_says_what_submission_would(desk):
     ticket = parse_ticket(LIMIT_BUY)
 
@@ -383,22 +277,6 @@ def test_deferred_order_is_judged_when_it_is_routed(desk):
     order.refresh_from_db()
     assert (order.status, {d["code"] for d in order.denials}) == ("denied", {"TRADING_HALTED"})
     assert not order.requests.exists()
-
-
-def test_listing_that_is_not_tradable_anywhere_is_denied(desk):
-    Listing.objects.filter(instrument__symbol="IBM").update(tradable=False)
-
-    order = submission().order
-
-    assert (order.status, {d["code"] for d in order.denials}) == ("denied", {"NOT_TRADABLE"})
-
-
-def test_routing_decision_is_written_for_a_denied_order_too(desk):
-    order = submission(price="182.401").order
-
-    decision = RoutingDecision.objects.get(order=order)
-    assert decision.chosen == ""
-    assert all(row["reason"].startswith("PRICE_OFF_TICK") for row in decision.candidates)
 
 
 def test_submit_of_a_sell_reserves_the_other_side(desk):
