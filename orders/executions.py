@@ -22,7 +22,7 @@ from orders.legs import as_told, link_legs, settle_exits, with_family
 from orders.lookup import find_order, find_orders
 from orders.models import Execution, Order, OrderRequest
 from orders.moving import change_event, lock_order, message_of, record_change, settle_reservation, state_of
-from orders.replacement import as_one_order
+from orders.replacement import as_one_order, taken_over
 from orders.twins import twin_of
 from risk import exposure
 from risk.exposure import Shift
@@ -107,6 +107,8 @@ def _apply_alone(
     account: BrokerAccount, order: Order, request: OrderRequest | None, report: ExecutionReport
 ) -> Execution | None:
     if lifecycle.fact_is_trade(report):
+        if replaced := taken_over(order, request, report):
+            _apply_alone(account, order, request, replaced)
         return _apply_run(account, [(order, report)])[0]
     if _says_nothing_new(order, report):
         return None
@@ -150,7 +152,7 @@ def apply_cancel_rejected(*, account: BrokerAccount, rejected: CancelRejected) -
 def _goes_with_others(order: Order, request: OrderRequest | None, report: ExecutionReport) -> bool:
     """Tell whether a report is a plain step in the life of an order, that reads nothing but what a ledger has."""
     if report.exec_type == ExecType.TRADE:
-        return True
+        return taken_over(order, request, report) is None
     plain = report.exec_type in _PLAIN and not report.legs and not _may_move_exposure(order, report)
     return plain and as_one_order(order, request, report) is report
 

@@ -31,6 +31,20 @@ def as_one_order(
     return replace(report, exec_type=ExecType.REPLACED)
 
 
+def taken_over(order: Order, request: OrderRequest | None, trade: ExecutionReport) -> ExecutionReport | None:
+    """Give the word that a replacement has taken over, where a trade of it comes before that; else None."""
+    if trade.exec_type != ExecType.TRADE or request is None or request.kind != RequestKind.REPLACE:
+        return None
+    if order.broker_order_id in (None, "", trade.broker_order_id) or not trade.broker_order_id:
+        return None
+    return ExecutionReport(
+        exec_type=ExecType.REPLACED,
+        broker_order_id=trade.broker_order_id,
+        client_order_id=request.client_order_id,
+        transact_time=trade.transact_time,
+    )
+
+
 def _rejected(request: OrderRequest, order: Order, report: ExecutionReport) -> CancelRejected:
     return CancelRejected(
         response_to=RequestKind.REPLACE,

@@ -263,6 +263,18 @@ def test_change_goes_out_under_the_same_order_id():
     assert ("restated", "c-1") not in made.told()
 
 
+def test_order_that_arrived_twice_is_not_refused_by_the_word_that_it_cannot_be_changed():
+    with desk() as made:
+
+        def take_twice(line, fields):
+            echo(line, fields, "Inactive")
+            line.send(tws.error(fields[1], 105, "Order being modified does not match original order"))
+
+        made.tws.on(tws.PLACE_ORDER, take_twice)
+        report = made.submit(time_in_force=TimeInForce.FOK)
+    assert (report.status, report.broker_order_id) == (OrdStatus.CANCELED, OURS)
+
+
 def test_refused_change_leaves_the_order_as_it_was():
     with desk() as made:
         made.submit()
@@ -282,6 +294,30 @@ def test_unanswered_change_is_unknown_and_told_when_it_shows():
         acknowledge(made.tws.lines[-1], made.tws.of(tws.PLACE_ORDER)[-1])
         replaced = made.wait_for(ExecType.REPLACED)
     assert (replaced.client_order_id, replaced.price) == ("r-1", 15)
+
+
+def test_change_that_never_reached_tws_is_not_taken_for_done_when_the_order_is_told_to_work():
+    with desk() as made:
+        made.submit()
+        made.tws.on(tws.PLACE_ORDER, lambda line, fields: None)
+        with pytest.raises(OutcomeUnknown, match="the change"):
+            made.adapter.replace(replacement(OURS, price=Decimal(15)))
+        made.tws.say(tws.order_status(7, "Submitted", perm_id=OURS, filled=3, remaining=7, avg_px="13.2"))
+        made.tws.say(tws.order_status(7, "Cancelled", perm_id=OURS, filled=3, remaining=0, avg_px="13.2"))
+        made.wait_for(ExecType.CANCELED)
+    assert ("replaced", "r-1") not in made.told()
+
+
+def test_change_by_hand_beside_an_unanswered_one_is_told_as_restated():
+    with desk() as made:
+        made.submit()
+        made.tws.on(tws.PLACE_ORDER, lambda line, fields: None)
+        with pytest.raises(OutcomeUnknown, match="the change"):
+            made.adapter.replace(replacement(OURS, price=Decimal(15)))
+        made.tws.say(tws.open_order(7, perm_id=OURS, order_ref="c-1", lmt_price="12.5"))
+        restated = made.wait_for(ExecType.RESTATED)
+    assert (restated.price, restated.client_order_id) == (Decimal("12.5"), "c-1")
+    assert ("replaced", "r-1") not in made.told()
 
 
 def test_change_made_by_hand_is_told_as_restated():

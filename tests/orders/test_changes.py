@@ -141,6 +141,33 @@ def test_replace_to_less_keeps_the_reservation_until_it_is_answered(broker):
     assert_books_balance()
 
 
+def test_trade_of_a_replacement_that_was_not_told_yet_makes_the_order_what_it_asked(broker):
+    request = replace(broker.order, order_qty="140", price="182.30")
+
+    broker.fill("e1", 140, 182, broker_order_id="B-R1", client_order_id=request.client_order_id)
+    broker.tell(ExecType.REPLACED, seconds=1, broker_order_id="B-R1", client_order_id=request.client_order_id)
+
+    order = broker.order
+    assert (order.status, order.order_qty, order.price) == ("filled", 140, Decimal("182.30"))
+    assert (order.broker_order_id, order.reserved_qty) == ("B-R1", 0)
+    assert order.requests.get(pk=request.pk).state == RequestState.ACCEPTED
+    assert order.messages.filter(kind=ExecType.REPLACED).count() == 1
+    assert_books_balance()
+
+
+def test_late_trade_of_an_earlier_replacement_does_not_bring_its_values_back(broker):
+    first = replace(broker.order, order_qty="140")
+    broker.tell(ExecType.REPLACED, seconds=5, broker_order_id="B-R1", client_order_id=first.client_order_id)
+    second = replace(broker.order, order_qty="200")
+    broker.tell(ExecType.REPLACED, seconds=9, broker_order_id="B-R2", client_order_id=second.client_order_id)
+
+    broker.fill("e1", 30, 182, seconds=7, broker_order_id="B-R1", client_order_id=first.client_order_id)
+
+    order = broker.order
+    assert (order.broker_order_id, order.order_qty, order.cum_qty) == ("B-R2", 200, 30)
+    assert_books_balance()
+
+
 def test_replace_after_a_part_traded_reserves_what_is_left(broker):
     broker.fill("e1", 60, 182)
 

@@ -259,7 +259,7 @@ class Adapter(BrokerAdapter):
         wanted = orders.changed_order(request, known.order)
         contract = orders.stock(parsing.desk_symbol(known.contract), known.contract.conId)
         with self._connection.ears.on(known.order_id) as heard:
-            self._tracker.expect_change(known, request.client_order_id)
+            self._tracker.expect_change(known, request.client_order_id, wanted)
             session.send(session.client.placeOrder, known.order_id, contract, wanted)
             return await self._changed(request, known, dialogue.replace_answer(heard, known, wanted, self._patience))
 

@@ -33,6 +33,9 @@ REFUSALS = frozenset(
         10243, 10244, 10255, 10268, 10284, 10289, 10293, 10294, 10311, 10313, 10329,
     }
 )  # fmt: skip
+# Said only of a change: TWS has the order that it is about.
+OF_A_CHANGE = frozenset({104, 105})
+REFUSALS_OF_NEW = REFUSALS - OF_A_CHANGE
 NOT_NOW = frozenset({RATE_EXCEEDED, DUPLICATE_ORDER_ID})
 # A cancel that was not taken: the order may have filled, may be cancelled already, or be nobody's.
 CANCEL_REFUSALS = frozenset({135, 136, 161, 10147, 10148})

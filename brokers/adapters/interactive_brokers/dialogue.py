@@ -53,7 +53,7 @@ async def first_answer(heard: asyncio.Queue, own: Callable[[], KnownOrder | None
     async for message in patience.messages(heard):
         known = own()
         if isinstance(message, Notice):
-            refuses = message.code in codes.REFUSALS or message.code == codes.RATE_EXCEEDED
+            refuses = message.code in codes.REFUSALS_OF_NEW or message.code == codes.RATE_EXCEEDED
             if refuses or (message.code == codes.CANCELLED and known is None):
                 raise codes.refusal(message.code, message.text, raw=message.fields)
             said.append(f"{message.code}: {message.text}")
@@ -75,7 +75,7 @@ async def legs_named(heard: asyncio.Queue, legs: Sequence[Callable[[], KnownOrde
     if all(own() for own in legs):
         return
     async for message in Patience(GRACE).messages(heard):
-        if isinstance(message, Notice) and (message.code in codes.REFUSALS or message.code == codes.RATE_EXCEEDED):
+        if isinstance(message, Notice) and message.code in codes.REFUSALS_OF_NEW | {codes.RATE_EXCEEDED}:
             raise codes.refusal(message.code, message.text, raw=message.fields)
         if all(own() for own in legs):
             return

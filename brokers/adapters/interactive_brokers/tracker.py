@@ -15,7 +15,7 @@ from typing import Any
 from brokers.messages import ExecutionReport
 from tradingdesk.fix import ExecType, OrdStatus, TimeInForce
 
-from . import codes, parsing
+from . import codes, orders, parsing
 from .config import IBSettings
 from .recent import Recent
 from .trades import TradeBook
@@ -45,6 +45,7 @@ class KnownOrder:
     rejection: str = ""
     note: str = ""
     replaced_as: str = ""
+    wanted: Any = None
     raw: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -74,6 +75,12 @@ class KnownOrder:
         """How it stands, but for what its executions tell."""
         status = self.status[0]
         return OrdStatus.NEW if status == OrdStatus.PARTIALLY_FILLED else status
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the change that was asked last is done: the order was shown with its values, and works."""
+        shown = bool(self.replaced_as) and orders.is_as_asked(self.wanted, self.order)
+        return shown and self.word in parsing.WORKING
 
     def stands(self, word: str, at: datetime) -> None:
         """Take over a status; one that works again was not rejected by what was said before."""
@@ -147,16 +154,16 @@ class OrderTracker:
         elif isinstance(message, Commission):
             self.trades.take_commission(message)
 
-    def as_they_stand(self, orders: Iterable[OpenOrder]) -> list[KnownOrder]:
+    def as_they_stand(self, listed: Iterable[OpenOrder]) -> list[KnownOrder]:
         """Give the account's orders of a list that TWS sent, each once, by what was heard last; not those that ended
         meanwhile."""
-        perm_ids = dict.fromkeys(message.order.permId for message in orders)
+        perm_ids = dict.fromkeys(message.order.permId for message in listed)
         known = [found for found in map(self._orders.get, perm_ids) if found]
         return [one for one in known if one.word not in parsing.CLOSED]
 
-    def expect_change(self, known: KnownOrder, client_order_id: str) -> None:
-        """Take the next change of an order's values for the one that this request asks."""
-        known.replaced_as = client_order_id
+    def expect_change(self, known: KnownOrder, client_order_id: str, wanted: Any) -> None:
+        """Once the order shows the values that are wanted, take that for what this request asked."""
+        known.replaced_as, known.wanted = client_order_id, wanted
 
     def _take_order(self, message: OpenOrder) -> None:
         order = message.order
@@ -216,14 +223,17 @@ class OrderTracker:
         """Tell that the order's values have changed: as our request asked, or by somebody's hand."""
         if before is None or before == _values(known):
             return
-        if known.replaced_as:
+        if known.replaced_as and orders.is_as_asked(known.wanted, known.order):
             self._tell_replaced(known)
         else:
             self._tell(known.report(ExecType.RESTATED, text="changed at the broker"))
 
     def _tell_replaced(self, known: KnownOrder) -> None:
-        """A change that was asked is done once the order works again; nobody may be waiting for it any more."""
-        if known.replaced_as and known.order_id not in self._awaited and known.word in parsing.WORKING:
+        """A change that was asked is done once the order shows it and works; nobody may be waiting for it any more.
+
+        A message that only says that the order works proves nothing: what was asked may never have reached TWS.
+        """
+        if known.order_id not in self._awaited and known.is_replaced:
             self._tell(known.report(ExecType.REPLACED, client_order_id=known.replaced_as))
             known.replaced_as = ""
 
@@ -249,7 +259,7 @@ class OrderTracker:
     def _take_refusal(self, notice: Notice, text: str) -> None:
         """An order of ours that TWS never named: refused, after its sender had given up waiting."""
         client_order_id = self._sent.get(notice.about)
-        if client_order_id is None or notice.about in self._awaited or notice.code not in codes.REFUSALS:
+        if client_order_id is None or notice.about in self._awaited or notice.code not in codes.REFUSALS_OF_NEW:
             return
         refused = ExecutionReport(
             exec_type=ExecType.REJECTED,
