@@ -59,7 +59,7 @@ class Capabilities:
     request whose outcome is unknown may be sent again (rule 5 of the desk). `connectionless`:
     reads need no long-lived connection, so any process may make them. `commissions`: the broker tells what
     each trade cost, perhaps later than the trade. `daily_bars_at_once`: of how many symbols one call may ask daily
-    bars; 0 where there are none to be had.
+    bars; 0 where there are none to be had. `fee_schedule`: what trades cost (`brokers.fees`); "" if not known.
     """
 
     ord_types: frozenset[OrdType]
@@ -75,6 +75,7 @@ class Capabilities:
     streaming: bool = False
     commissions: bool = False
     daily_bars_at_once: int = 0
+    fee_schedule: str = ""
     min_notional: Decimal | None = None
     fractional_time_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY})
     fractional_ord_types: frozenset[OrdType] = frozenset({OrdType.MARKET})

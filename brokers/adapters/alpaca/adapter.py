@@ -69,6 +69,7 @@ class Adapter(BrokerAdapter):
         connectionless=True,
         streaming=True,
         daily_bars_at_once=SYMBOLS_A_CALL,
+        fee_schedule="alpaca",
     )
 
     def __init__(self, settings: Mapping[str, Any]):

@@ -61,6 +61,7 @@ class Adapter(BrokerAdapter):
         streaming=True,
         commissions=True,
         daily_bars_at_once=5,
+        fee_schedule="ibkr_fixed",
     )
 
     def __init__(self, settings: Mapping[str, Any]):
