@@ -10,6 +10,7 @@ from unfold.decorators import display
 from risk.configuration import change_limits
 from risk.forms import HaltForm, LimitForm, PortfolioRiskForm, RemoveLimitForm
 from risk.halts import halt, resume
+from risk.limit_page import limits_by_scope
 from risk.limits import LimitValue
 from risk.models import ExposureTotal, Halt, Limit
 from risk.portfolio.asking import parse_question
@@ -44,8 +45,19 @@ class LimitAdmin(ReadOnlyAdmin):
         return self.may(request, "add")
 
     def get_urls(self):
-        remove = self.admin_site.admin_view(self.remove_view)
-        return [path("<path:object_id>/remove/", remove, name="risk_limit_remove"), *super().get_urls()]
+        remove, use = self.admin_site.admin_view(self.remove_view), self.admin_site.admin_view(self.use_view)
+        own = [
+            path("use/", use, name="risk_limit_use"),
+            path("<path:object_id>/remove/", remove, name="risk_limit_remove"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def use_view(self, request: HttpRequest) -> HttpResponse:
+        """How much of each limit is in use now, who set it, when and why, and what it was before."""
+        if not self.may(request, "view"):
+            raise PermissionDenied
+        context = {"groups": limits_by_scope(), "may_set": self.may(request, "add")}
+        return self.page(request, "risk/limits.html", title="Limits", **context)
 
     def add_view(self, request, form_url="", extra_context=None) -> HttpResponse:
         if not self.may(request, "add"):

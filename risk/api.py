@@ -11,9 +11,10 @@ from rest_framework.response import Response
 
 from risk.halts import halt, resume
 from risk.models import ExposureTotal, Halt, Limit, Scope
+from risk.use import use_of_limits
 from tradingdesk.errors import InvalidInput
 from tradingdesk.http import json_object
-from tradingdesk.reading import DeskSerializer
+from tradingdesk.reading import DeskSerializer, PlainDecimal
 
 
 class ExposureSerializer(DeskSerializer):
@@ -51,9 +52,19 @@ class ExposureList(ListAPIView):
 
 
 class LimitSerializer(DeskSerializer):
+    in_use = PlainDecimal(
+        source="use.found.value",
+        allow_null=True,
+        default=None,
+        help_text="what the limit is compared with now, in its own unit; null where it is judged with each order only",
+    )
+    in_use_at = serializers.CharField(
+        source="use.found.where", allow_null=True, default=None, help_text="the account that is nearest to the limit"
+    )
+
     class Meta:
         model = Limit
-        fields = ["control", "scope", "scope_key", "value", "hard", "reason", "set_by", "set_at"]
+        fields = ["control", "scope", "scope_key", "value", "hard", "in_use", "in_use_at", "reason", "set_by", "set_at"]
 
 
 class LimitFilter(filters.FilterSet):
@@ -63,13 +74,19 @@ class LimitFilter(filters.FilterSet):
 
 
 class LimitList(ListAPIView):
-    """Every limit in force."""
+    """Every limit in force, and how much of it is in use."""
 
     needs = {"GET": "risk.view_limit"}
     queryset = Limit.objects.all()
     serializer_class = LimitSerializer
     filterset_class = LimitFilter
     seek = ("id",)
+
+    def paginate_queryset(self, queryset) -> list[Limit]:
+        limits = super().paginate_queryset(queryset)
+        for use in use_of_limits(limits):
+            use.limit.use = use
+        return limits
 
 
 class HaltSerializer(DeskSerializer):

@@ -32,6 +32,10 @@ def _on_orders(request: HttpRequest) -> bool:
     return request.path.startswith(str(reverse_lazy("admin:orders_order_changelist"))) and not _on_ticket(request)
 
 
+def _on_limits(request: HttpRequest) -> bool:
+    return request.path.startswith(str(reverse_lazy("admin:risk_limit_changelist")))
+
+
 def _on_exposure(request: HttpRequest) -> bool:
     listed = str(reverse_lazy("admin:risk_exposuretotal_changelist"))
     return request.path.startswith(listed) and request.path != str(PORTFOLIO_RISK)
@@ -76,7 +80,13 @@ NAVIGATION = [
         "title": "Risk",
         "separator": True,
         "items": [
-            _list("Limits", "speed", "risk", "limit"),
+            {
+                "title": "Limits",
+                "icon": "speed",
+                "link": reverse_lazy("admin:risk_limit_use"),
+                "permission": _may("risk.view_limit"),
+                "active": _on_limits,
+            },
             _list("Halts", "front_hand", "risk", "halt"),
             {**_list("Exposure", "stacked_bar_chart", "risk", "exposuretotal"), "active": _on_exposure},
             {

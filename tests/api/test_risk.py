@@ -82,3 +82,14 @@ def test_limits_and_exposure_are_plain_figures(officer, trader, desk):
     account = Order.objects.get().account_id
     rows = officer.get(f"/api/v1/risk/exposure/?broker_name={account}&symbol=IBM").json()["results"]
     assert [(row["open_buy_qty"], row["open_buy_notional"], row["gross"]) for row in rows] == [("1", "182.4", "182.4")]
+
+
+def test_limits_tell_how_much_of_them_is_in_use(officer, trader, desk):
+    trader.post("/api/v1/orders/", ORDER | {"broker_name": "alpaca"}, format="json")
+    rows = {row["control"]: row for row in officer.get("/api/v1/risk/limits/").json()["results"]}
+    assert (rows["portfolio_risk_limit"]["in_use"], rows["portfolio_risk_limit"]["in_use_at"]) == ("182.4", "")
+    assert (rows["max_broker_allocation"]["in_use"], rows["max_broker_allocation"]["in_use_at"]) == (
+        "0.000091",
+        "alpaca",
+    )
+    assert (rows["max_order_qty"]["in_use"], rows["max_order_qty"]["in_use_at"]) == (None, None)

@@ -1,8 +1,13 @@
 """What operators and auditors do, in a real browser; nothing is fetched from elsewhere and nothing is missing."""
 
+from decimal import Decimal
+
 import pytest
 
 from orders.models import Order
+from risk.configuration import change_limits
+from risk.limits import LimitValue
+from risk.models import Control, Scope
 from tests.admin import rows
 from tests.risk.portfolio.desk import holds, tell
 
@@ -172,4 +177,25 @@ def test_portfolio_risk_is_shown_and_a_trade_asked_about(desk):
     assert page.locator("#trade h2").inner_text().startswith("sell 100 IBM")
     assert page.locator("#losses tbody tr").count() == 3
     desk.picture("portfolio-risk")
+    desk.assert_sound()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_limits_page_shows_use_and_history(desk, theme):
+    page = desk.page
+    page.emulate_media(color_scheme=theme)
+    values = [
+        LimitValue(Control.PORTFOLIO_RISK_LIMIT, Decimal(19_000)),
+        LimitValue(Control.MIN_BROKER_DIVERSIFICATION, Decimal(3), hard=False),
+        LimitValue(Control.MAX_BROKER_ALLOCATION, Decimal("0.5"), Scope.ACCOUNT, "alpaca"),
+    ]
+    change_limits(values, actor="rita", reason="quiet week: nothing large until the audit is over")
+    desk.open("/admin/")
+    page.click("a:has-text('Limits')")
+    bars = {bar.get_attribute("aria-label"): bar for bar in page.locator(".desk-bar").all()}
+    assert "desk-bad" in bars["portfolio_risk_limit"].get_attribute("class")
+    account = page.locator("section:has-text('Account alpaca')")
+    account.locator("summary:has-text('1 change')").click()
+    assert "rita: not set → 0.5" in account.locator(".desk-past").inner_text()
+    desk.picture(f"limits-{theme}")
     desk.assert_sound()
