@@ -13,6 +13,7 @@ from django.test import TransactionTestCase
 from playwright.sync_api import sync_playwright
 
 from tests import environment, services
+from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 
 pytest_plugins = ["tests.ground.flush"]
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "admin_client", "admin_user"}
@@ -134,6 +135,13 @@ def own_sqlite_url(tmp_path: Path) -> str:
 def desk_env(tmp_path: Path) -> Callable[..., dict[str, str]]:
     """`environment.desk_env` with the test's own data folder: `desk_env(database_url, redis_url, PORT="…")`."""
     return partial(environment.desk_env, tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
+    """The sandbox brokers as a process of the module's own; the market moves only as its tests move it."""
+    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

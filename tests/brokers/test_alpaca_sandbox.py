@@ -20,19 +20,13 @@ from brokers.messages import (
     TryLater,
 )
 from tests.brokers.alpaca_samples import market_order, new_order
-from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
+from tests.brokers.sandbox_process import SandboxProcess
 from tradingdesk.fix import ExecType, OrdStatus, OrdType, Side, TimeInForce
 
 pytestmark = pytest.mark.slow
 
 DEADLINE_S = 20.0
 numbers = count(1)
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
-    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(autouse=True)

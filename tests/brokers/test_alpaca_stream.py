@@ -14,7 +14,7 @@ from brokers.adapters.alpaca.adapter import Adapter
 from brokers.messages import CancelOrder, ExecutionReport, NewOrder, ReplaceOrder
 from tests.brokers.alpaca_samples import market_order, new_order
 from tests.brokers.listeners import KeepingListener
-from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
+from tests.brokers.sandbox_process import SandboxProcess
 from tests.brokers.stream_clients import eventually
 from tradingdesk.fix import ExecType, OrdStatus, Side
 
@@ -22,12 +22,6 @@ pytestmark = pytest.mark.slow
 
 ACCOUNT = "alpaca_margin"
 numbers = count(1)
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
-    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(autouse=True)

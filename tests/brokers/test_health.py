@@ -13,15 +13,8 @@ from brokers.gateway import close_gateways, gateway_for
 from brokers.messages import RequestBudget
 from brokers.models import AccountHealth, BrokerAccount
 from brokers.vitals import Vitals, percentiles
-from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 from tests.brokers.scripted_tws import Recorder
 from tests.factories import BrokerAccountFactory
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
-    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0) as running:
-        yield running
 
 
 @pytest.fixture(params=["alpaca", "interactive_brokers"])

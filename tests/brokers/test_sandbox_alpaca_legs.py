@@ -12,19 +12,12 @@ from alpaca.trading.enums import OrderClass, OrderStatus, QueryOrderStatus
 from alpaca.trading.requests import GetOrderByIdRequest, GetOrdersRequest, ReplaceOrderRequest
 
 from tests.brokers.sandbox_contract import MISSING, ContractCheck
-from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 from tests.brokers.test_sandbox_server import eventually, limit, market, refusal
 
 pytestmark = pytest.mark.slow
 
 EXITS = {"take_profit": {"limit_price": 190}, "stop_loss": {"stop_price": 170}}
 NESTED = GetOrderByIdRequest(nested=True)
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
-    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

@@ -17,12 +17,6 @@ from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
-    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
 def admin(sandbox) -> Iterator[SandboxAdmin]:
     yield sandbox.admin

@@ -34,15 +34,8 @@ from alpaca.trading.requests import (
 )
 
 from tests.brokers.sandbox_contract import MISSING, ContractCheck, contract_of
-from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 
 DEADLINE_S = 20.0
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
-    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

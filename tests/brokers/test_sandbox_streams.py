@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from itertools import count
 
 import aiohttp
@@ -19,12 +18,6 @@ pytestmark = pytest.mark.slow
 
 ACCOUNT = "alpaca_margin"
 numbers = count(1)
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
-    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(autouse=True)

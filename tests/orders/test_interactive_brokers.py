@@ -16,7 +16,6 @@ from orders.models import Execution, Order
 from orders.reconcile.run import reconcile_account
 from orders.streaming import DeskListener
 from risk.rulebook import forget
-from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 from tests.factories import trading_desk
 from tests.orders.desk import submit
 from tests.orders.invariants import assert_books_balance
@@ -24,12 +23,6 @@ from tradingdesk.fix import OrdStatus, RequestState
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 NAME = "interactive_brokers"
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
-    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0) as running:
-        yield running
 
 
 @pytest.fixture

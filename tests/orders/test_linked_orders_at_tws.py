@@ -20,7 +20,6 @@ from orders.unprotected import cancel_unprotected
 from orders.wakeups import MOVED
 from risk.models import ExposureTotal
 from risk.rulebook import forget
-from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
 from tests.orders.desk import roomy_desk, submit
 from tests.orders.invariants import assert_books_balance
 from tradingdesk.fix import OrdStatus, RequestState
@@ -31,12 +30,6 @@ NAME = "interactive_brokers"
 EXITS = {"take_profit": {"limit_price": "190"}, "stop_loss": {"stop_price": "170"}}
 FAR = {"ord_type": "limit", "price": "175.00", "time_in_force": "gtc"}
 NOW = {"ord_type": "market", "price": None, "time_in_force": "gtc"}
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
-    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0) as running:
-        yield running
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from brokers.models import AccountHealth, BrokerAccount
 from orders import sending, sync, sync_now, wakeups
 from orders.models import Order
 from risk.rulebook import forget
-from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
+from tests.brokers.sandbox_process import SandboxProcess
 from tests.factories import trading_desk
 from tests.orders.desk import submit
 from tradingdesk.fix import OrdStatus
@@ -28,12 +28,6 @@ from tradingdesk.fix import OrdStatus
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 GOOD = "alpaca"
 ANOTHER = {"api_key": "AKWRONG", "secret_key": "nonsense"}
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
-    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)
