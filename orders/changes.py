@@ -143,7 +143,7 @@ def ticket_of(order: Order) -> OrderTicket:
 
 def _judge(order: Order, ticket: OrderTicket, market: Market, held: exposure.Exposure) -> list[dict]:
     """Judge the changed order, store the decision, and hold the worse of old and new if it is allowed."""
-    proposed = replace(propose(ticket), cum_qty=order.cum_qty, **_held(order))
+    proposed = replace(propose(ticket), cum_qty=order.cum_qty, replaces=True, **_held(order))
     decision = decide(ticket, market, held, proposed, only=order.account_id)
     store_decision(order, decision, about=RequestKind.REPLACE)
     if decision.allowed and order.parent_id is None:

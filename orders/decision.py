@@ -147,6 +147,7 @@ def propose(ticket: OrderTicket) -> ProposedOrder:
         notional=ticket.notional,
         price=ticket.price,
         stop_px=ticket.stop_px,
+        reopens=ticket.order_class in (OrderClass.BRACKET, OrderClass.OTO),
     )
 
 

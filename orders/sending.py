@@ -29,11 +29,11 @@ from brokers.messages import (
 from brokers.models import Instrument, Listing
 from orders import lifecycle, sync, wakeups
 from orders.executions import apply_cancel_rejected, apply_report
+from orders.held_back import is_held_back
 from orders.legs import legs_to_send
 from orders.models import Order, OrderRequest
 from orders.moving import lock_order
 from orders.unsent import settle_refused
-from risk.rulebook import current_rulebook
 from tradingdesk.fix import OrderClass, OrdType, RequestKind, RequestState, Side, TimeInForce
 from tradingdesk.statements import Param, Select, update_if
 
@@ -138,9 +138,7 @@ def _expire_unsent(request: OrderRequest, now: datetime) -> None:
 
 def _is_halted(request: OrderRequest) -> bool:
     """Whether a halt keeps the request from being sent; cancels always go out."""
-    if request.kind == RequestKind.CANCEL:
-        return False
-    return current_rulebook().halt_of(request.broker_name, request.order.symbol) is not None
+    return request.kind != RequestKind.CANCEL and is_held_back(request)
 
 
 def _address(request: OrderRequest) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_UP, Decimal
 
 from risk.exposure import Exposure
+from risk.levels import adds_exposure, closable, refuses, wants_less, words_of
 from risk.models import Control
 from risk.rules import (
     AccountVerdict,
@@ -79,6 +80,7 @@ def _judge_account(
         verdict.denials.append(Denial(*(account.price_problem or ("NO_PRICE", f"symbol={order.symbol} has no quote"))))
         return verdict
     _size_up(verdict, order, account, exposure)
+    verdict.denials.extend(_closing_denials(verdict, order, account, exposure, book))
     verdict.denials.extend(_size_denials(verdict, order, account, book))
     verdict.denials.extend(_holding_denials(verdict, order, account, exposure))
     verdict.denials.extend(_exposure_denials(verdict, account, exposure, book, total_value))
@@ -86,9 +88,9 @@ def _judge_account(
 
 
 def _standing_denials(order: ProposedOrder, account: CandidateAccount, book: Rulebook) -> Iterable[Denial]:
-    halt = book.halt_of(account.broker_name, order.symbol)
+    halt = next((one for one in book.halts_on(account.broker_name, order.symbol) if refuses(one, order)), None)
     if halt:
-        yield Denial("TRADING_HALTED", f"halted for {halt}", found=halt)
+        yield Denial("TRADING_HALTED", f"halted for {halt}", found=str(halt))
     if account.status != "active":
         yield Denial(
             "ACCOUNT_NOT_ACTIVE",
@@ -100,16 +102,33 @@ def _standing_denials(order: ProposedOrder, account: CandidateAccount, book: Rul
 def _size_up(verdict: AccountVerdict, order: ProposedOrder, account: CandidateAccount, exposure: Exposure) -> None:
     """Work out what the order would hold here: units, worst price, gross before and after, buying power."""
     verdict.reserve_px = worst_px(order, bid_px=account.bid_px, ask_px=account.ask_px)
-    total = order.order_qty if order.order_qty is not None else fit(order.notional / verdict.reserve_px)
-    verdict.reserve_qty = total
-    left = max(total - order.cum_qty, Decimal(0))
-    qty = max(left - order.held_qty, Decimal(0))
-    notional = max(left * verdict.reserve_px - order.held_notional, Decimal(0))
+    verdict.reserve_qty = order.order_qty if order.order_qty is not None else fit(order.notional / verdict.reserve_px)
+    qty, notional = _added(verdict, order)
     holding = exposure.holding(account.broker_name, (account.bid_px + account.ask_px) / 2)
     verdict.gross_before = fit(holding.gross(), MONEY_PLACES)
     verdict.gross_after = fit(with_order(holding, order.side, qty, notional).gross(), MONEY_PLACES)
     taken = notional if order.side is Side.BUY else shorted_qty(holding, qty) * verdict.reserve_px
     verdict.buying_power_needed = fit(taken, MONEY_PLACES)
+
+
+def _added(verdict: AccountVerdict, order: ProposedOrder) -> tuple[Decimal, Decimal]:
+    """What the order adds to what is entered: units, and their worst value."""
+    left = max(verdict.reserve_qty - order.cum_qty, Decimal(0))
+    return max(left - order.held_qty, Decimal(0)), max(left * verdict.reserve_px - order.held_notional, Decimal(0))
+
+
+def _closing_denials(
+    verdict: AccountVerdict, order: ProposedOrder, account: CandidateAccount, exposure: Exposure, book: Rulebook
+) -> Iterable[Denial]:
+    """What halts that let only closing orders pass have against this one."""
+    halts = [one for one in book.halts_on(account.broker_name, order.symbol) if wants_less(one, order)]
+    if not halts:
+        return
+    (qty, notional), held = _added(verdict, order), exposure.holding(account.broker_name)
+    halt = next((one for one in halts if adds_exposure(one, order, held, qty=qty, notional=notional)), None)
+    if halt:
+        free = max(closable(held, order.side), Decimal(0))
+        yield Denial("TRADING_HALTED", words_of(halt, order, qty, free), "order_qty", plain(qty), plain(free))
 
 
 def _size_denials(

@@ -1,4 +1,4 @@
-"""The only way trading is stopped and let go again, for the firm, an account or a symbol."""
+"""The only way trading is stopped and let go again: for the firm, an account or a symbol, by levels."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from risk.limits import rules_changed
-from risk.models import Halt
+from risk.models import Halt, Level, Operation, Scope
 from risk.scopes import check_scope, trail_columns
 from tradingdesk.audit import trail
 from tradingdesk.errors import Conflict, InvalidInput
+
+HALTED_SCOPES = (Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL)
 
 
 def halts_in_force() -> list[Halt]:
@@ -17,23 +19,38 @@ def halts_in_force() -> list[Halt]:
     return list(Halt.objects.filter(cleared_at=None))
 
 
-def halt(*, scope: str, scope_key: str = "", reason: str, actor: str) -> Halt:
-    """Stop new orders from the next one on; cancels go on. The halt in force if there is one already.
+def halt(
+    *,
+    scope: str,
+    scope_key: str = "",
+    level: str = Level.FREEZE,
+    operation: str = "",
+    flatten: bool = False,
+    trigger: str = "",
+    reason: str,
+    actor: str,
+) -> Halt:
+    """Stop orders from the next one on, as far as `level` goes; cancels go on. The halt in force if there is one.
 
-    Takes the firm's exposure row: an order is committed before the halt or refused by it.
+    Takes the firm's exposure row: an order is committed before the halt or refused by it. The cancels and closing
+    orders that a level asks for are made by `orders.halting`, at once or by the next turn of its task.
 
     Raises:
-        InvalidInput: no reason, or a scope that names nothing.
+        InvalidInput: no reason, a scope that names nothing, or an operation or `flatten` that the level does not take.
     """
     _require_reason(reason)
     check_scope(scope, scope_key)
+    _check_level(scope, level, operation, flatten)
+    where = {"scope": scope, "scope_key": scope_key, "level": level, "operation": operation}
     with transaction.atomic():
         rules_changed()
-        known = Halt.objects.filter(scope=scope, scope_key=scope_key, cleared_at=None).first()
-        if known:
+        known = Halt.objects.filter(**where, cleared_at=None).first()
+        if known and known.flatten >= flatten:
             return known
-        made = Halt.objects.create(scope=scope, scope_key=scope_key, reason=reason, set_by=actor)
-        trail.record(_event("kill.halt", made, actor=actor, reason=reason))
+        made = known or Halt(**where, trigger=trigger, reason=reason, set_by=actor)
+        made.flatten = flatten
+        made.save()
+        trail.record(_event("kill.flatten" if flatten else "kill.halt", made, actor=actor, reason=reason))
     return made
 
 
@@ -61,9 +78,24 @@ def _require_reason(reason: str) -> None:
         raise InvalidInput("REASON_REQUIRED", "say why", "reason")
 
 
+def _check_level(scope: str, level: str, operation: str, flatten: bool) -> None:
+    if scope not in HALTED_SCOPES:
+        raise InvalidInput("UNKNOWN_SCOPE", f"found {scope!r}, expected one of {', '.join(HALTED_SCOPES)}", "scope")
+    if level not in Level.values:
+        raise InvalidInput("UNKNOWN_LEVEL", f"found {level!r}, expected one of {', '.join(Level.values)}", "level")
+    if level == Level.REJECT and operation not in Operation.values:
+        wanted = ", ".join(Operation.values)
+        raise InvalidInput("UNKNOWN_OPERATION", f"found {operation!r}, expected one of {wanted}", "operation")
+    if level != Level.REJECT and operation:
+        raise InvalidInput("OPERATION_NOT_WANTED", f"an operation goes with level {Level.REJECT} only", "operation")
+    if flatten and level != Level.REDUCE_ONLY:
+        raise InvalidInput("LEVEL_NOT_APPLICABLE", f"closing orders pass on level {Level.REDUCE_ONLY} only", "level")
+
+
 def _event(kind: str, halt: Halt, *, actor: str, reason: str):
-    state = {"scope": halt.scope, "scope_key": halt.scope_key, "reason": halt.reason, "set_by": halt.set_by}
-    before, after = (None, state) if kind == "kill.halt" else (state, None)
+    names = ("scope", "scope_key", "level", "operation", "flatten", "trigger", "reason", "set_by")
+    state = {name: getattr(halt, name) for name in names}
+    before, after = (state, None) if kind == "kill.resume" else (None, state)
     return trail.event(
         kind,
         actor=actor,

@@ -16,6 +16,25 @@ class Scope(models.TextChoices):
     SYMBOL = "symbol"
 
 
+class Level(models.TextChoices):
+    """How much a halt stops; cancels go through on every level."""
+
+    REJECT = "reject", "one operation is rejected"
+    FREEZE = "freeze", "frozen: nothing new"
+    REDUCE_ONLY = "reduce_only", "nothing that increases exposure"
+    CANCEL_ALL = "cancel_all", "cancel all and stop"
+    DRAIN = "drain", "draining: what works may finish"
+
+
+class Operation(models.TextChoices):
+    """What a halt of level `reject` rejects."""
+
+    NEW = "new", "new orders"
+    REPLACE = "replace", "replaces"
+    MARKET = "market", "market orders"
+    SHORT_SALE = "short_sale", "short sales"
+
+
 class Control(models.TextChoices):
     """The controls of this gate; DOMAIN A4 lists what each is for. Amounts are in the base currency."""
 
@@ -51,10 +70,17 @@ class Limit(models.Model):
 
 
 class Halt(models.Model):
-    """A stop of new orders for the firm, an account or a symbol; cleared by a person with a reason."""
+    """A stop for the firm, an account or a symbol, as far as its level goes; cleared by a person with a reason.
+
+    `flatten` has everything in its scope closed, besides; `trigger` names what tripped it, "" where a person set it.
+    """
 
     scope = models.CharField(max_length=16, choices=Scope, default=Scope.FIRM)
     scope_key = models.CharField(max_length=64, blank=True, default="")
+    level = models.CharField(max_length=16, choices=Level, default=Level.FREEZE, db_default=Level.FREEZE)
+    operation = models.CharField(max_length=16, choices=Operation, blank=True, default="", db_default="")
+    flatten = models.BooleanField(default=False, db_default=False)
+    trigger = models.CharField(max_length=40, blank=True, default="", db_default="")
     reason = models.TextField()
     set_by = models.CharField(max_length=150)
     set_at = models.DateTimeField(default=timezone.now)
@@ -65,10 +91,15 @@ class Halt(models.Model):
     class Meta:
         db_table = "risk_halts"
         ordering = ["-set_at"]
-        permissions = [("clear_halt", "Can clear halts (resume trading)")]
+        permissions = [
+            ("clear_halt", "Can clear halts (resume trading)"),
+            ("flatten_halt", "Can flatten: close every position"),
+        ]
         constraints = [
             models.UniqueConstraint(
-                fields=["scope", "scope_key"], condition=models.Q(cleared_at=None), name="halt_once_while_in_force"
+                fields=["scope", "scope_key", "level", "operation"],
+                condition=models.Q(cleared_at=None),
+                name="halt_once_while_in_force",
             )
         ]
 

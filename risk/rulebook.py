@@ -7,6 +7,7 @@ reads that row locked as its last read, so an order never passes by a rule that 
 import threading
 
 from risk.exposure import FIRM_KEY
+from risk.levels import HaltInForce
 from risk.models import ExposureTotal, Halt, Limit
 from risk.rules import Rulebook
 from tradingdesk.statements import Param, Select
@@ -46,5 +47,12 @@ def forget() -> None:
 
 def _read(version: int) -> Rulebook:
     limits = {(row.control, row.scope, row.scope_key): (row.value, row.hard) for row in Limit.objects.all()}
-    halts = {(row.scope, row.scope_key): row.reason for row in Halt.objects.filter(cleared_at=None)}
-    return Rulebook(version=version, limits=limits, halts=halts)
+    return Rulebook(version=version, limits=limits, halts=_halts())
+
+
+def _halts() -> dict[tuple[str, str], list[HaltInForce]]:
+    found: dict[tuple[str, str], list[HaltInForce]] = {}
+    for row in Halt.objects.filter(cleared_at=None).order_by("id"):
+        halt = HaltInForce(row.scope, row.scope_key, row.level, row.operation, row.reason)
+        found.setdefault((row.scope, row.scope_key), []).append(halt)
+    return found

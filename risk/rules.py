@@ -1,9 +1,10 @@
 """The controls as functions of values: no database, no clock. Amounts are in the base currency."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 
+from risk.levels import HaltInForce
 from risk.models import Control, Scope
 from tradingdesk.fields import plain
 from tradingdesk.fix import OrdType, Side
@@ -33,7 +34,7 @@ class Rulebook:
 
     version: int
     limits: Mapping[tuple[str, str, str], tuple[Decimal, bool]]
-    halts: Mapping[tuple[str, str], str]
+    halts: Mapping[tuple[str, str], Sequence[HaltInForce]]
 
     def limit(self, control: Control, *, broker_name: str = "", symbol: str = "") -> Decimal | None:
         """The tightest value among the firm's, the account's and the symbol's; None when none is set."""
@@ -45,17 +46,20 @@ class Rulebook:
         """Whether the firm's row of this control refuses (True) or warns."""
         return self.limits.get((control, Scope.FIRM, ""), (None, True))[1]
 
-    def halt_of(self, broker_name: str, symbol: str) -> str | None:
-        """The reason of the widest halt that stops this account and symbol."""
-        for key in ((Scope.FIRM, ""), (Scope.ACCOUNT, broker_name), (Scope.SYMBOL, symbol)):
-            if key in self.halts:
-                return f"{key[0]} {key[1]}".strip() + f": {self.halts[key]}"
-        return None
+    def halts_on(self, broker_name: str, symbol: str) -> list[HaltInForce]:
+        """Every halt of this account and symbol, the widest first."""
+        if not self.halts:
+            return []
+        keys = ((Scope.FIRM, ""), (Scope.ACCOUNT, broker_name), (Scope.SYMBOL, symbol))
+        return [halt for key in keys for halt in self.halts.get(key, ())]
 
 
 @dataclass(frozen=True, slots=True)
 class ProposedOrder:
-    """What risk sees of an order. Exactly one of `order_qty` and `notional`; a replace names what it holds already."""
+    """What risk sees of an order. Exactly one of `order_qty` and `notional`; a replace names what it holds already.
+
+    `reopens`: it has exits of its own, which trade the other way.
+    """
 
     symbol: str
     side: Side
@@ -67,6 +71,8 @@ class ProposedOrder:
     cum_qty: Decimal = Decimal(0)
     held_qty: Decimal = Decimal(0)
     held_notional: Decimal = Decimal(0)
+    replaces: bool = False
+    reopens: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import pytest
 
 from risk.exposure import Exposure
 from risk.gate import Verdict, judge, reservation
-from risk.models import Control, ExposureTotal, Scope
+from risk.levels import HaltInForce
+from risk.models import Control, ExposureTotal, Level, Scope
 from risk.rules import CandidateAccount, ProposedOrder, Rulebook
 from tradingdesk.fix import OrdType, Side
 
@@ -25,6 +26,11 @@ def rules(halts=None, soft=(), **changes) -> Rulebook:
     values = LIMITS | {Control(name): value for name, value in changes.items()}
     limits = {(c, Scope.FIRM, ""): (Decimal(value), c not in soft) for c, value in values.items() if value is not None}
     return Rulebook(version=7, limits=limits, halts=halts or {})
+
+
+def frozen(scope, key="", level=Level.FREEZE, operation="") -> dict:
+    """A halt for a drill, as the rulebook has it."""
+    return {(scope, key): [HaltInForce(scope, key, level, operation, "drill")]}
 
 
 def buy(qty=100, **more) -> ProposedOrder:
@@ -166,7 +172,7 @@ def test_quantity_limit_is_optional():
             None,
             None,
             None,
-            rules(halts={(Scope.FIRM, ""): "drill"}),
+            rules(halts=frozen(Scope.FIRM)),
             [("TRADING_HALTED", "firm: drill", "")],
             id="halted",
         ),
@@ -259,7 +265,7 @@ def test_one_account_that_may_take_it_is_enough():
 
 
 def test_halted_account_leaves_the_other_open():
-    book = rules(halts={(Scope.ACCOUNT, "alpaca"): "drill"})
+    book = rules(halts=frozen(Scope.ACCOUNT, "alpaca"))
 
     verdict = judge(buy(), [account(), account("other")], held(), book, TOTAL_VALUE)
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk.models import Control, Scope
+from risk.levels import HaltInForce
+from risk.models import Control, Level, Scope
 from risk.rules import (
     Denial,
     Holding,
@@ -112,11 +113,11 @@ def test_tightest_limit_of_firm_account_and_symbol_counts():
     ],
 )
 def test_halt_stops_its_scope_only(key, halted):
-    rules = book(halts={key: "breach"})
+    rules = book(halts={key: [HaltInForce(*key, Level.FREEZE, "", "breach")]})
 
-    found = [rules.halt_of("alpaca", "IBM"), rules.halt_of("other", "IBM"), rules.halt_of("alpaca", "BAC")]
-    assert [one is not None for one in found] == halted
-    assert "breach" in next(filter(None, found))
+    found = [rules.halts_on("alpaca", "IBM"), rules.halts_on("other", "IBM"), rules.halts_on("alpaca", "BAC")]
+    assert [bool(halts) for halts in found] == halted
+    assert "breach" in str(next(filter(None, found))[0])
 
 
 def test_no_limits_configured_means_no_trading():
