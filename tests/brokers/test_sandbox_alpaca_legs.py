@@ -12,7 +12,8 @@ from alpaca.trading.enums import OrderClass, OrderStatus, QueryOrderStatus
 from alpaca.trading.requests import GetOrderByIdRequest, GetOrdersRequest, ReplaceOrderRequest
 
 from tests.brokers.sandbox_contract import MISSING, ContractCheck
-from tests.brokers.test_sandbox_server import eventually, limit, market, refusal
+from tests.brokers.sandbox_orders import limit, market, refusal
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 import requests
 from alpaca.common.exceptions import APIError
-from alpaca.data.historical import StockHistoricalDataClient
 from alpaca.data.requests import (
     StockBarsRequest,
     StockLatestBarRequest,
@@ -21,76 +17,18 @@ from alpaca.data.requests import (
 )
 from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 from alpaca.trading.client import TradingClient
-from alpaca.trading.enums import OrderStatus, PositionSide, QueryOrderStatus
+from alpaca.trading.enums import OrderStatus, QueryOrderStatus
 from alpaca.trading.requests import (
     ClosePositionRequest,
     GetOrdersRequest,
-    LimitOrderRequest,
-    MarketOrderRequest,
     ReplaceOrderRequest,
     StopLimitOrderRequest,
     StopOrderRequest,
     TrailingStopOrderRequest,
 )
 
-from tests.brokers.sandbox_contract import MISSING, ContractCheck, contract_of
-
-DEADLINE_S = 20.0
-
-
-@pytest.fixture
-def check() -> ContractCheck:
-    return ContractCheck()
-
-
-@pytest.fixture
-def desk(sandbox, check) -> Iterator[SimpleNamespace]:
-    """Clients of the margin account with a known market: IBM at 181.90 / 182.00, plenty of size."""
-    sandbox.admin.push_quote("IBM", "181.90", "182.00", 1_000_000, 1_000_000)
-    sandbox.admin.push_quote("BAC", "13.90", "13.91", 1_000_000, 1_000_000)
-    trading = TradingClient(*sandbox.keys("alpaca_margin"), url_override=sandbox.url)
-    data = StockHistoricalDataClient(*sandbox.keys("alpaca_margin"), url_override=sandbox.url)
-    if MISSING is None:
-        for client in (trading, data):
-            client._session.hooks["response"].append(check)
-    yield SimpleNamespace(trading=trading, data=data)
-    trading.close_all_positions(cancel_orders=True)
-    eventually(lambda: trading.get_all_positions() == [])
-
-
-def eventually(condition: Callable[[], object]):
-    """Wait until something holds; what it gave."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.005)
-    return found
-
-
-def settled(trading: TradingClient, order) -> object:
-    """The order once it is no longer on its way."""
-
-    def read():
-        seen = trading.get_order_by_id(order.id)
-        return seen if seen.status not in (OrderStatus.PENDING_NEW, OrderStatus.PENDING_CANCEL) else None
-
-    return eventually(read)
-
-
-def market(**more) -> MarketOrderRequest:
-    return MarketOrderRequest(**{"symbol": "IBM", "qty": 10, "side": "buy", "time_in_force": "day"} | more)
-
-
-def limit(**more) -> LimitOrderRequest:
-    wanted = {"symbol": "IBM", "qty": 10, "side": "buy", "time_in_force": "day", "limit_price": 150}
-    return LimitOrderRequest(**wanted | more)
-
-
-def refusal(act: Callable[[], object]) -> tuple[int, int, str]:
-    """(HTTP status, code, message) of the refusal that the call meets."""
-    with pytest.raises(APIError) as refused:
-        act()
-    return refused.value.status_code, refused.value.code, refused.value.message
+from tests.brokers.sandbox_contract import MISSING, contract_of
+from tests.brokers.sandbox_orders import limit, market, refusal, settled
 
 
 @pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
@@ -147,17 +85,6 @@ def test_simple_orders_class_is_an_empty_string_and_times_have_nanoseconds(desk,
     assert raw["order_class"] == ""
     assert len(raw["created_at"]) == len("2026-01-05T14:30:00.123456789Z")
     assert {"pattern_day_trader", "daytrade_count"}.isdisjoint(raw)
-
-
-def test_repeated_client_order_id_is_refused_in_alpacas_words_and_the_first_order_stands(desk, sandbox):
-    first = desk.trading.submit_order(limit(client_order_id=(wanted := str(uuid4()))))
-    again = limit(client_order_id=wanted, qty=99)
-    assert refusal(lambda: desk.trading.submit_order(again)) == (422, 40010001, "client_order_id must be unique")
-    assert desk.trading.get_order_by_client_id(wanted).id == first.id
-    desk.trading.cancel_order_by_id(first.id)
-    assert settled(desk.trading, first).status is OrderStatus.CANCELED
-    assert refusal(lambda: desk.trading.submit_order(again))[1] == 40010001
-    assert len([o for o in sandbox.admin.record("alpaca_margin")["orders"] if o["client_order_id"] == wanted]) == 1
 
 
 def test_same_client_order_id_is_free_in_another_account(desk, sandbox):
@@ -226,35 +153,6 @@ def test_replace_answers_with_a_new_order_that_names_the_old(desk):
     assert (replaced.status, replaced.replaced_by) == (OrderStatus.REPLACED, new.id)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (ReplaceOrderRequest(stop_price=1), "stop_price cannot be set on a limit order"),
-        (ReplaceOrderRequest(trail=1), "trail cannot be set on a limit order"),
-        (ReplaceOrderRequest(limit_price=150.123), "invalid limit_price 150.123. sub-penny increment"),
-        (ReplaceOrderRequest(time_in_force="fok"), "time_in_force can be changed to day or gtc only"),
-        (ReplaceOrderRequest(), "order parameters are not changed"),
-    ],
-)
-def test_replace_that_makes_no_sense_is_refused(desk, change, message):
-    order = settled(desk.trading, desk.trading.submit_order(limit()))
-    status, code, said = refusal(lambda: desk.trading.replace_order_by_id(order.id, change))
-    assert (status, code) == (422, 42210000)
-    assert said.startswith(message)
-    assert desk.trading.get_order_by_id(order.id).status is OrderStatus.NEW
-
-
-def test_replace_of_a_fraction_or_a_notional_or_a_filled_order_is_refused(desk):
-    order = settled(desk.trading, desk.trading.submit_order(limit()))
-    path = f"/orders/{order.id}"
-    assert "whole number" in refusal(lambda: desk.trading.patch(path, {"qty": "1.5"}))[2]
-    assert "notional" in refusal(lambda: desk.trading.patch(path, {"notional": "100"}))[2]
-    filled = settled(desk.trading, desk.trading.submit_order(market()))
-    change = ReplaceOrderRequest(qty=12)
-    message = 'order is already in "filled" state'
-    assert refusal(lambda: desk.trading.replace_order_by_id(filled.id, change)) == (422, 42210000, message)
-
-
 def test_cancel_is_taken_with_204_and_a_second_one_refused(desk):
     order = desk.trading.submit_order(limit())
     desk.trading.cancel_order_by_id(order.id)
@@ -263,104 +161,12 @@ def test_cancel_is_taken_with_204_and_a_second_one_refused(desk):
     assert refusal(lambda: desk.trading.cancel_order_by_id(order.id)) == (422, 42210000, message)
 
 
-def test_unknown_orders_and_positions_are_404(desk):
-    assert refusal(lambda: desk.trading.get_order_by_id(uuid4()))[:2] == (404, 40410000)
-    assert refusal(lambda: desk.trading.cancel_order_by_id(uuid4()))[:2] == (404, 40410000)
-    message = "position does not exist"
-    assert refusal(lambda: desk.trading.get_open_position("BAC")) == (404, 40410000, message)
-    assert refusal(lambda: desk.trading.get_asset("NOPE"))[:2] == (404, 40410000)
-
-
-def test_insufficient_buying_power_tells_both_amounts(sandbox, desk):
-    poor = TradingClient(*sandbox.keys("alpaca"), url_override=sandbox.url)
-    with pytest.raises(APIError) as refused:
-        poor.submit_order(market(qty=100_000))
-    body = requests.models.complexjson.loads(str(refused.value))
-    assert (refused.value.status_code, body["code"], body["message"]) == (403, 40310000, "insufficient buying power")
-    assert float(body["cost_basis"]) == 18_200_000 > float(body["buying_power"])
-
-
-def test_insufficient_quantity_tells_what_is_available(desk):
-    settled(desk.trading, desk.trading.submit_order(market(qty=10)))
-    desk.trading.submit_order(limit(side="sell", qty=4, limit_price=200))
-    with pytest.raises(APIError) as refused:
-        desk.trading.submit_order(market(side="sell", qty=7))
-    body = requests.models.complexjson.loads(str(refused.value))
-    assert body.pop("related_orders") == []
-    assert body == {
-        "code": 40310000,
-        "message": "insufficient qty available for order (requested: 7, available: 6)",
-        "symbol": "IBM",
-        "available": "6",
-        "existing_qty": "10",
-        "held_for_orders": "4",
-    }
-
-
-def test_short_sale_needs_an_account_that_may(desk, sandbox):
-    cash = TradingClient(*sandbox.keys("alpaca"), url_override=sandbox.url)
-    assert refusal(lambda: cash.submit_order(market(side="sell")))[2] == "account is not allowed to short"
-    settled(desk.trading, desk.trading.submit_order(market(side="sell")))
-    position = desk.trading.get_open_position("IBM")
-    assert (position.side, position.qty, position.qty_available) == (PositionSide.SHORT, "-10", "-10")
-
-
 def test_fees_come_as_activities_and_off_the_cash(desk, sandbox):
     before = float(desk.trading.get_account().cash)
     settled(desk.trading, desk.trading.submit_order(market(qty=400)))
     fees = desk.trading.get("/account/activities/FEE", {"page_size": 1})
     assert fees[0]["net_amount"] == "-2"
     assert float(desk.trading.get_account().cash) == pytest.approx(before - 400 * 182 - 2, abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "code", "message"),
-    [
-        ({"symbol": ""}, 422, 40010001, "symbol is required"),
-        ({"symbol": "NOPE"}, 422, 42210000, 'asset "NOPE" not found'),
-        ({"side": "buyy"}, 422, 40010001, "invalid side"),
-        ({"type": None}, 422, 40010001, "type is required"),
-        ({"qty": None}, 422, 40010001, "qty or notional is required"),
-        ({"notional": "5"}, 422, 40010001, "only one of qty or notional is accepted"),
-        ({"qty": "0"}, 422, 42210000, "qty must be > 0"),
-        ({"qty": "-1"}, 422, 42210000, "qty must be > 0"),
-        ({"qty": "NaN"}, 422, 42210000, "qty must be > 0"),
-        ({"qty": "ten"}, 422, 40010001, "qty is invalid"),
-        ({"qty": True}, 422, 40010001, "qty is invalid"),
-        ({"qty": "1.0000000001"}, 422, 42210000, "qty is out of range: at most 9 decimal places"),
-        ({"qty": "1.5", "time_in_force": "gtc"}, 422, 42210000, "fractional orders must be DAY orders"),
-        ({"type": "limit"}, 422, 40010001, "limit orders require a limit price"),
-        ({"limit_price": "1"}, 422, 40010001, "market orders must not have a limit price"),
-        ({"type": "stop", "time_in_force": "fok", "stop_price": "1"}, 422, 42210000, "invalid time_in_force fok"),
-        ({"type": "stop", "time_in_force": "cls", "stop_price": "1"}, 422, 42210000, "invalid time_in_force cls"),
-        ({"time_in_force": "opg"}, 422, 42210000, "opg orders are not accepted after the market has opened"),
-        ({"type": "trailing_stop"}, 422, 40010001, "trailing stop orders must specify one of"),
-        ({"client_order_id": "x" * 129}, 422, 40010001, "client_order_id must be no more than 128 characters"),
-        ({"extended_hours": True}, 422, 42210000, "extended hours order must be DAY or GTC limit orders"),
-        ({"qty": None, "notional": "0.5"}, 403, 40310000, "cost basis must be >= minimal amount of order 1"),
-        (
-            {"type": "limit", "limit_price": "290.123"},
-            422,
-            42210000,
-            "invalid limit_price 290.123. sub-penny increment does not fulfill minimum pricing criteria",
-        ),
-    ],
-)
-def test_wrong_order_is_refused_in_alpacas_form_and_not_taken(desk, sandbox, body, status, code, message):
-    wanted = {"symbol": "IBM", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"} | body
-    before = len(sandbox.admin.record("alpaca_margin")["orders"])
-    got = refusal(lambda: desk.trading.post("/orders", {k: v for k, v in wanted.items() if v is not None}))
-    assert got[:2] == (status, code)
-    assert got[2].startswith(message)
-    assert len(sandbox.admin.record("alpaca_margin")["orders"]) == before
-
-
-@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b'{"qty": NaN}', b"\xff\xfe", b"[" * 100_000])
-def test_malformed_body_is_400(sandbox, body):
-    key, secret = sandbox.keys("alpaca")
-    headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
-    response = requests.post(f"{sandbox.url}/v2/orders", data=body, headers=headers, timeout=10)
-    assert (response.status_code, response.json()["code"]) == (400, 40010000)
 
 
 def test_numbers_and_strings_are_both_taken_exactly(sandbox):
@@ -372,19 +178,6 @@ def test_numbers_and_strings_are_both_taken_exactly(sandbox):
             f"{sandbox.url}/v2/orders", json=order | {"qty": qty, "limit_price": price}, headers=headers, timeout=10
         )
         assert (response.json()["qty"], response.json()["limit_price"]) == ("3", "150.1")
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({}, 401),
-        ({"APCA-API-KEY-ID": "SANDBOX-ALPACA"}, 401),
-        ({"APCA-API-KEY-ID": "SANDBOX-ALPACA", "APCA-API-SECRET-KEY": "wrong"}, 403),
-        ({"APCA-API-KEY-ID": "nobody", "APCA-API-SECRET-KEY": "x"}, 403),
-    ],
-)
-def test_wrong_keys_are_shut_out(sandbox, headers, status):
-    assert requests.get(f"{sandbox.url}/v2/account", headers=headers, timeout=10).status_code == status
 
 
 def test_orders_are_listed_by_status_direction_symbol_and_time(desk):
