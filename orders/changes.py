@@ -154,7 +154,11 @@ def _judge(order: Order, ticket: OrderTicket, market: Market, held: exposure.Exp
 def _held(order: Order) -> dict[str, Decimal]:
     """What an order holds already; a leg closes what its entry has come to hold, for which one of them reserves."""
     if order.parent_id is None:
-        return {"held_qty": order.reserved_qty, "held_notional": order.reserved_notional}
+        return {
+            "held_qty": order.reserved_qty,
+            "held_notional": order.reserved_notional,
+            "held_px": order.reserve_px,
+        }
     return {"held_qty": order.leaves_qty, "held_notional": Decimal("Infinity")}
 
 

@@ -112,9 +112,12 @@ def _size_up(verdict: AccountVerdict, order: ProposedOrder, account: CandidateAc
 
 
 def _added(verdict: AccountVerdict, order: ProposedOrder) -> tuple[Decimal, Decimal]:
-    """What the order adds to what is entered: units, and their worst value."""
-    left = max(verdict.reserve_qty - order.cum_qty, Decimal(0))
-    return max(left - order.held_qty, Decimal(0)), max(left * verdict.reserve_px - order.held_notional, Decimal(0))
+    """What the order adds to what is entered: units, and their worst value.
+
+    Of a replace, the worse of old and new in units and in price: that is held until the broker has answered.
+    """
+    left, px = max(verdict.reserve_qty - order.cum_qty, order.held_qty), max(verdict.reserve_px, order.held_px)
+    return left - order.held_qty, max(left * px - order.held_notional, Decimal(0))
 
 
 def _closing_denials(

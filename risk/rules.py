@@ -71,6 +71,7 @@ class ProposedOrder:
     cum_qty: Decimal = Decimal(0)
     held_qty: Decimal = Decimal(0)
     held_notional: Decimal = Decimal(0)
+    held_px: Decimal = Decimal(0)
     replaces: bool = False
     reopens: bool = False
 

@@ -191,6 +191,19 @@ def test_replace_that_risk_denies_leaves_the_order_as_it_was(broker):
     assert_books_balance()
 
 
+def test_replace_to_more_for_less_is_judged_by_what_it_may_hold_until_it_is_answered(broker):
+    """It asks for 18,240 as before; but how much will have traded at 182.40 by then is not known."""
+    set_limits([LimitValue(Control.PORTFOLIO_RISK_LIMIT, Decimal(20_000))], actor="ann", reason="test")
+
+    with pytest.raises(ReplaceDenied) as refusal:
+        replace(broker.order, order_qty="150", price="121.60")
+
+    denials = [(one["code"], one["found"]) for one in refusal.value.denials]
+    assert denials == [("GROSS_EXPOSURE_EXCEEDS_LIMIT", "27360")]
+    assert broker.order.reserved_notional == 18_240
+    assert_books_balance()
+
+
 def test_halt_denies_a_replace(broker):
     halt(scope="symbol", scope_key="IBM", reason="news", actor="ann")
 

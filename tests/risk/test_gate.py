@@ -315,6 +315,20 @@ def test_replace_is_judged_by_what_it_adds():
     assert more.accounts["alpaca"].buying_power_needed == 100
 
 
+@pytest.mark.parametrize(
+    ("change", "needed"),
+    [
+        pytest.param(buy(150, price=60), 5_000, id="more-for-less"),
+        pytest.param(buy(50, price=120), 2_000, id="less-for-more"),
+        pytest.param(buy(50, price=60), 0, id="less-for-less"),
+    ],
+)
+def test_replace_counts_the_worse_of_old_and_new_in_units_and_in_price(change, needed):
+    change = replace(change, held_qty=Decimal(100), held_notional=Decimal(10_000), held_px=Decimal(100))
+
+    assert judged(change).accounts["alpaca"].buying_power_needed == needed
+
+
 def test_replace_of_a_part_filled_order_counts_what_is_left():
     alpaca = judged(buy(150, cum_qty=40, held_qty=60, held_notional=6_000)).accounts["alpaca"]
 
