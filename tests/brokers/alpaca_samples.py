@@ -8,6 +8,7 @@ from typing import Any
 from brokers.messages import NewOrder
 from tradingdesk.fix import OrdType, Side, TimeInForce
 
+KEYS = {"api_key": "a-key", "secret_key": "a-secret"}
 ORDER_ID = "7b08df51-c1ac-453c-99f9-323a5f075f0d"
 
 

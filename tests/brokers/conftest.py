@@ -1,4 +1,4 @@
-"""What the tests share that use the sandbox through the unmodified alpaca-py."""
+"""The sandbox as the unmodified alpaca-py sees it; the Alpaca adapter at a scripted broker."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -7,7 +7,10 @@ import pytest
 from alpaca.data.historical import StockHistoricalDataClient
 from alpaca.trading.client import TradingClient
 
+from brokers.adapters.alpaca.adapter import Adapter
+from tests.brokers.alpaca_samples import KEYS
 from tests.brokers.sandbox_contract import MISSING, ContractCheck
+from tests.brokers.scripted_broker import ScriptedBroker, scripted_broker
 from tests.waiting import eventually
 
 
@@ -29,3 +32,18 @@ def desk(sandbox, check) -> Iterator[SimpleNamespace]:
     yield SimpleNamespace(trading=trading, data=data)
     trading.close_all_positions(cancel_orders=True)
     eventually(lambda: trading.get_all_positions() == [])
+
+
+@pytest.fixture
+def broker() -> Iterator[ScriptedBroker]:
+    """A broker on a real socket that answers as a test tells it."""
+    with scripted_broker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def adapter(broker) -> Iterator[Adapter]:
+    """Alpaca's adapter, as a client of the scripted broker."""
+    adapter = Adapter(KEYS | {"base_url": broker.url})
+    yield adapter
+    adapter.close()

@@ -4,8 +4,7 @@ import pytest
 
 from brokers.adapters.alpaca.adapter import Adapter
 from brokers.adapters.alpaca.config import read_settings
-
-KEYS = {"api_key": "a-key", "secret_key": "a-secret"}
+from tests.brokers.alpaca_samples import KEYS
 
 
 @pytest.mark.parametrize(
