@@ -18,6 +18,7 @@ from orders.numerals import read_decimal
 from orders.ticket import OrderTicket
 from orders.unsent import settle_canceled_unsent
 from risk import exposure, gate
+from risk.rules import ProposedOrder
 from tradingdesk.audit import trail
 from tradingdesk.errors import Conflict, DeskError, InvalidInput
 from tradingdesk.fix import OrderClass, OrdType, RequestKind, RequestState, Side
@@ -108,9 +109,10 @@ def request_replace(*, order: Order, changes: Changes, actor: str, reason: str =
     market = with_prices(known_market(ticket), ticket)
     with transaction.atomic():
         order = Order.objects.locked().get(pk=order.pk)
-        held = lock_exposure(market, order.symbol)
+        proposed = propose(ticket, market, user=actor, order_pk=order.pk)
+        held = lock_exposure(market, proposed)
         _refuse_unreplaceable(order, changes)
-        denials = _judge(order, ticket, market, held)
+        denials = _judge(order, ticket, market, held, proposed)
         if not denials:
             request = _enqueue(order, RequestKind.REPLACE, "R", **changes.given())
             _record(
@@ -141,9 +143,11 @@ def ticket_of(order: Order) -> OrderTicket:
     )
 
 
-def _judge(order: Order, ticket: OrderTicket, market: Market, held: exposure.Exposure) -> list[dict]:
+def _judge(
+    order: Order, ticket: OrderTicket, market: Market, held: exposure.Exposure, proposed: ProposedOrder
+) -> list[dict]:
     """Judge the changed order, store the decision, and hold the worse of old and new if it is allowed."""
-    proposed = replace(propose(ticket), cum_qty=order.cum_qty, replaces=True, **_held(order))
+    proposed = replace(proposed, cum_qty=order.cum_qty, replaces=True, **_held(order))
     decision = decide(ticket, market, held, proposed, only=order.account_id)
     store_decision(order, decision, about=RequestKind.REPLACE)
     if decision.allowed and order.parent_id is None:

@@ -15,12 +15,13 @@ from django.utils import timezone
 from brokers.adapter import Capabilities
 from brokers.models import BrokerAccount, Instrument, Listing, Quote
 from brokers.registry import adapter_class
+from orders.measuring import Question, ask_facts, facts_for
 from orders.models import Order, RiskDecision, RoutingDecision
 from orders.routing import Candidate, Choice, capability_problems, choose
 from orders.ticket import OrderTicket
 from risk import exposure, gate, rulebook
 from risk.models import Control, ExposureTotal
-from risk.rules import AccountVerdict, CandidateAccount, Denial, ProposedOrder, Rulebook
+from risk.rules import AccountVerdict, CandidateAccount, Denial, Place, ProposedOrder, Rulebook
 from tradingdesk.fix import OrderClass, RequestKind, Side
 from tradingdesk.statements import Later, Param, Select, insert, together
 
@@ -66,6 +67,12 @@ class Decision:
         """Whether an account was found that risk allows."""
         return bool(self.choice.chosen) and not self.denials
 
+    @property
+    def warnings(self) -> list[Denial]:
+        """What soft limits say of the order where it is to go; of every account while it goes nowhere."""
+        chosen = self.choice.chosen
+        return self.verdict.warnings_at(chosen) if chosen else self.verdict.all_warnings()
+
 
 def read_market(symbol: str) -> Market | None:
     """Read every enabled account, and its listing and quote of the symbol (two queries); None when nobody lists it."""
@@ -78,16 +85,31 @@ def read_market(symbol: str) -> Market | None:
     return Market(instrument, accounts, by_name, {a.broker_name: capabilities[a.adapter] for a in accounts})
 
 
-def lock_exposure(market: Market, symbol: str) -> exposure.Exposure:
-    """Lock what a decision about a symbol depends on, inside the caller's transaction."""
+def lock_exposure(market: Market, order: ProposedOrder) -> exposure.Exposure:
+    """Lock what a decision about an order depends on, inside the caller's transaction."""
     with together():
-        held = ask_exposure(market, symbol)
+        held = ask_exposure(market, order)
     return held()
 
 
-def ask_exposure(market: Market, symbol: str) -> Callable[[], exposure.Exposure]:
-    """Do the same in a block of `together`, after which what this gives is to be called at once."""
-    return exposure.ask_for_decision(market.names, symbol, lambda: _ask_unreflected(market.accounts))
+def ask_exposure(market: Market, order: ProposedOrder) -> Callable[[], exposure.Exposure]:
+    """Do the same in a block of `together`, after which what this gives is to be called at once.
+
+    What the controls need is asked for by the rules that this process knows; `decide` asks again if they have changed.
+    """
+    held = exposure.ask_for_decision(market.names, order.symbol, lambda: _ask_unreflected(market.accounts))
+    facts = ask_facts(_question(market, order, rulebook.kept_rulebook(), timezone.now()))
+
+    def answered() -> exposure.Exposure:
+        found = held()
+        found.facts = facts()
+        return found
+
+    return answered
+
+
+def _question(market: Market, order: ProposedOrder, book: Rulebook, now: datetime) -> Question:
+    return Question(order, market.listings, book, now)
 
 
 def read_exposure(market: Market, symbol: str) -> exposure.Exposure:
@@ -108,7 +130,8 @@ def decide(
     now = timezone.now()
     accounts = [account for account in market.accounts if only in ("", account.broker_name)]
     candidates = list(_candidates(market, accounts, held, book, proposed, now))
-    verdict = gate.judge(proposed, candidates, held, book, market.total_value)
+    facts = facts_for(_question(market, proposed, book, now), held.facts)
+    verdict = gate.judge(proposed, candidates, held, book, market.total_value, facts)
     choice = choose(_routable(ticket, market, accounts, held, verdict), preferred=ticket.broker_name)
     denials = list(verdict.denials)
     if not denials and not choice.chosen:
@@ -125,7 +148,7 @@ def store_decision(order: Order, decision: Decision, *, about: RequestKind = Req
         allowed=decision.allowed,
         denials=[denial.as_dict() for denial in decision.denials],
         accounts={name: account.as_dict() for name, account in verdict.accounts.items()},
-        warnings=[warning.as_dict() for warning in verdict.warnings],
+        warnings=[warning.as_dict() for warning in decision.warnings],
         figures=verdict.figures,
     )
     insert(risk_decision)
@@ -134,8 +157,11 @@ def store_decision(order: Order, decision: Decision, *, about: RequestKind = Req
         insert(RoutingDecision(order=order, chosen=choice.chosen, reason=choice.reason, candidates=choice.candidates))
 
 
-def propose(ticket: OrderTicket) -> ProposedOrder:
-    """What risk sees of a ticket: of a bracket its entry, of an "oco" order one exit, at the worse of both prices."""
+def propose(ticket: OrderTicket, market: Market, *, user: str, order_pk: int | None = None) -> ProposedOrder:
+    """What risk sees of a ticket: of a bracket its entry, of an "oco" order one exit, at the worse of both prices.
+
+    `user` is who asks for it; `order_pk` is the order's, where there is one already.
+    """
     loss = ticket.stop_loss if ticket.order_class == OrderClass.OCO else None
     if loss is not None:
         ticket = replace(ticket, price=max(ticket.price, loss.limit_price or loss.stop_price))
@@ -148,18 +174,26 @@ def propose(ticket: OrderTicket) -> ProposedOrder:
         price=ticket.price,
         stop_px=ticket.stop_px,
         reopens=ticket.order_class in (OrderClass.BRACKET, OrderClass.OTO),
+        strategy=ticket.strategy,
+        asset_class=market.instrument.asset_class,
+        user=user,
+        order_pk=order_pk,
     )
 
 
-def price_problem(quote: Quote | None, book: Rulebook, where: dict[str, str], now: datetime) -> tuple[str, str] | None:
+def who_asked(order: Order, actor: str) -> str:
+    """The user whose limits an order is held against: who submitted it, or who acts for nobody in particular."""
+    return order.submitted_by.get_username() if order.submitted_by_id else actor
+
+
+def price_problem(quote: Quote | None, book: Rulebook, place: Place, now: datetime) -> tuple[str, str] | None:
     """Why a quote cannot be used: missing, not sound, or older than the limits say; None when it can."""
-    symbol = where["symbol"]
     if quote is None:
-        return "NO_PRICE", f"symbol={symbol} has no quote here"
+        return "NO_PRICE", f"symbol={place.symbol} has no quote here"
     if not quote.is_sound():
         return "UNSOUND_PRICE", f"bid={quote.bid_px}, ask={quote.ask_px}: one side is missing or they cross"
-    max_age = book.limit(Control.MAX_QUOTE_AGE, **where) or Decimal(15)
-    max_lag = book.limit(Control.MAX_QUOTE_LAG, **where) or Decimal(120)
+    max_age = book.limit(Control.MAX_QUOTE_AGE, place) or Decimal(15)
+    max_lag = book.limit(Control.MAX_QUOTE_LAG, place) or Decimal(120)
     if not quote.is_fresh(now, max_age=_seconds(max_age), max_lag=_seconds(max_lag)):
         age, lag = (now - quote.received_at).total_seconds(), (now - quote.quote_time).total_seconds()
         return "STALE_PRICE", f"quote confirmed {age:.1f} s ago (max {max_age}), made {lag:.1f} s ago (max {max_lag})"
@@ -186,7 +220,8 @@ def _candidates(
     for account in accounts:
         listing = market.listings.get(account.broker_name)
         quote = quote_of(listing)
-        problem = price_problem(quote, book, {"broker_name": account.broker_name, "symbol": order.symbol}, now)
+        place = order.place(broker=account.adapter, account=account.broker_name)
+        problem = price_problem(quote, book, place, now)
         yield CandidateAccount(
             broker_name=account.broker_name,
             portfolio_value=account.portfolio_value,
@@ -197,6 +232,9 @@ def _candidates(
             price_problem=problem,
             can_short=bool(listing and listing.shortable and account.shorting_enabled),
             unreconciled=held.accounts[account.broker_name].unreconciled,
+            adapter=account.adapter,
+            bid_size=None if problem else quote.bid_size,
+            ask_size=None if problem else quote.ask_size,
         )
 
 

@@ -24,6 +24,7 @@ from orders.decision import (
     read_market,
     reserve,
     store_decision,
+    who_asked,
 )
 from orders.exits import exit_prices
 from orders.ids import new_client_order_id
@@ -31,6 +32,7 @@ from orders.legs import add_legs, exit_columns, refuse_taken_ids
 from orders.models import Order, OrderRequest
 from orders.ticket import OrderTicket
 from risk.rulebook import kept_rulebook
+from risk.rules import Place
 from tradingdesk.audit import trail
 from tradingdesk.errors import Conflict, InvalidInput
 from tradingdesk.fields import EXACT_DIGITS, significant_digits
@@ -98,18 +100,18 @@ def submit_order(
     return Submission(order, created=True)
 
 
-def preview_order(*, ticket: OrderTicket) -> Preview:
-    """Judge and route an order without storing or sending anything.
+def preview_order(*, ticket: OrderTicket, actor: str) -> Preview:
+    """Judge and route an order without storing or sending anything; `actor` is who would submit it.
 
     Raises InvalidInput as `submit_order` does.
     """
     market = with_prices(known_market(ticket), ticket)
     held = read_exposure(market, ticket.symbol)
-    decision = decide(ticket, market, held, propose(ticket))
+    decision = decide(ticket, market, held, propose(ticket, market, user=actor))
     return Preview(
         allowed=decision.allowed,
         denials=[denial.as_dict() for denial in decision.denials],
-        warnings=[warning.as_dict() for warning in decision.verdict.warnings],
+        warnings=[warning.as_dict() for warning in decision.warnings],
         accounts={name: account.as_dict() for name, account in decision.verdict.accounts.items()},
         routing=decision.choice.as_dict(),
     )
@@ -117,12 +119,13 @@ def preview_order(*, ticket: OrderTicket) -> Preview:
 
 def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor: str) -> None:
     """Decide inside the caller's transaction; the exposure rows are locked as its last reads."""
+    proposed = propose(ticket, market, user=who_asked(order, actor), order_pk=order.pk)
     with together():
         key = next_key(Order)
-        held = ask_exposure(market, ticket.symbol)
+        held = ask_exposure(market, proposed)
     held = held()
     order.pk = order.pk or next(iter(key()), None)
-    decision = decide(ticket, market, held, propose(ticket))
+    decision = decide(ticket, market, held, proposed)
     if decision.allowed:
         order.account_id = decision.choice.chosen
         reserve(order, decision.verdict.accounts[order.account_id])
@@ -199,8 +202,9 @@ def with_prices(market: Market, ticket: OrderTicket) -> Market:
 
 
 def _price_missing(market: Market, account: BrokerAccount, book, now: datetime) -> bool:
-    where = {"broker_name": account.broker_name, "symbol": market.instrument.symbol}
-    return price_problem(quote_of(market.listings[account.broker_name]), book, where, now) is not None
+    instrument = market.instrument
+    place = Place(account.adapter, account.broker_name, symbol=instrument.symbol, asset_class=instrument.asset_class)
+    return price_problem(quote_of(market.listings[account.broker_name]), book, place, now) is not None
 
 
 def _ask_price(account: BrokerAccount, instrument: Instrument) -> None:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from orders import wakeups
 from orders.changes import ticket_of
-from orders.decision import Decision, Market, decide, hold, lock_exposure, propose, reserve, store_decision
+from orders.decision import Decision, Market, decide, hold, lock_exposure, propose, reserve, store_decision, who_asked
 from orders.ids import next_request_id
 from orders.intake import known_market, with_prices
 from orders.models import Order, OrderRequest
@@ -58,14 +58,15 @@ def reroute_order(order_pk: int) -> bool:
 
 def _move(order: Order, ticket: OrderTicket, market: Market) -> None:
     order = Order.objects.locked().select_related("instrument").get(pk=order.pk)
-    held = lock_exposure(market, order.symbol)
+    proposed = propose(ticket, market, user=who_asked(order, ACTOR), order_pk=order.pk)
+    held = lock_exposure(market, proposed)
     left = order.account_id
     if left not in held.symbols or order.closed_as:
         raise _Stays
     _withdraw(order)
     exposure.move(held.symbols[left], side=Side(order.side), qty=-order.reserved_qty, notional=-order.reserved_notional)
-    held = lock_exposure(market, order.symbol)
-    decision = decide(ticket, market, held, propose(ticket))
+    held = lock_exposure(market, proposed)
+    decision = decide(ticket, market, held, proposed)
     if not decision.allowed or decision.choice.chosen == left:
         raise _Stays
     _send_elsewhere(order, decision, held)

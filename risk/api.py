@@ -9,7 +9,7 @@ from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from risk.halts import halt, resume
+from risk.halts import HALTED_SCOPES, halt, resume
 from risk.models import ExposureTotal, Halt, Limit, Scope
 from risk.use import use_of_limits
 from tradingdesk.errors import InvalidInput
@@ -114,7 +114,7 @@ class HaltSerializer(DeskSerializer):
 class HaltBody(serializers.Serializer):
     """A halt as asked for; `scope_key` is the account's name or the symbol, empty for the firm."""
 
-    scope = serializers.ChoiceField(choices=Scope.choices, default=Scope.FIRM)
+    scope = serializers.ChoiceField(choices=[scope.value for scope in HALTED_SCOPES], default=Scope.FIRM)
     scope_key = serializers.CharField(default="", allow_blank=True)
     reason = serializers.CharField()
 

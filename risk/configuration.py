@@ -1,6 +1,6 @@
-"""The `risk:` section: the firm's limits, and narrower ones for accounts and symbols.
+"""The `risk:` section: the firm's limits, and narrower ones for a broker, account, strategy, symbol and so on.
 
-Its keys are the controls themselves (`risk.models.Control`), so a new control is known here at once.
+Its keys are the controls themselves (`risk.controls`), so a new control is known here at once.
 """
 
 from __future__ import annotations
@@ -9,83 +9,91 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Annotated, Any
 
+from django.contrib.auth import get_user_model
 from pydantic import BaseModel, PlainValidator, ValidationError, create_model
 
 from brokers.models import BrokerAccount
+from brokers.registry import adapter_names
+from risk.controls import SPECS
+from risk.controls.control import ControlSpec, Unit
 from risk.limits import (
-    APPLIES_TO,
-    COUNTS,
-    MAY_ONLY_WARN,
-    SECONDS,
-    SHARES,
     LimitValue,
     check,
     limits_in_force,
+    must_refuse,
     out_of_range,
     set_limits,
 )
 from risk.models import Control, Scope
-from risk.scopes import SYMBOL
+from risk.scopes import PLACES, STRATEGY, SYMBOL
 from tradingdesk.config import schema
 from tradingdesk.config.document import Document, Loc
 from tradingdesk.config.models import ConfigurationRecord
 from tradingdesk.config.record import change
 from tradingdesk.config.schema import Strict, expected, is_number, not_expected
+from tradingdesk.fix import AssetClass
 
 Symbol = Annotated[
     str, expected('a symbol such as "IBM"', lambda found: isinstance(found, str) and bool(SYMBOL.fullmatch(found)))
 ]
 
 
-def _what(control: Control) -> str:
-    if control in SHARES:
-        return "a number from 0 to 1"
-    if control in COUNTS:
-        return "a whole number of 0 or more"
-    return "a number of seconds above 0" if control in SECONDS else "a number of 0 or more"
+Strategy = Annotated[
+    str, expected("a strategy's name", lambda found: isinstance(found, str) and bool(STRATEGY.fullmatch(found)))
+]
+AssetClassName = Annotated[
+    str, expected(f"one of {', '.join(AssetClass.values)}", lambda found: found in AssetClass.values)
+]
+Adapter = Annotated[str, expected(f"one of {', '.join(adapter_names())}", lambda found: found in adapter_names())]
+# Restricted symbols are a list in the file.
+_LISTED = (Control.RESTRICTED,)
 
 
-def _limit(control: Control) -> Any:
-    """Annotate one control's value: a number, or a mapping of value and hard where a control may only warn."""
-    may_warn = control in MAY_ONLY_WARN
-    what = _what(control) + (", or a mapping of value and hard" if may_warn else "")
+def _limit(spec: ControlSpec, scope: Scope) -> Any:
+    """Annotate one control's value: a number (or true), or a mapping of value and hard where it may only warn."""
+    may_warn = not must_refuse(spec, scope)
+    what = spec.unit.value + (", or a mapping of value and hard" if may_warn else "")
 
     def read(found: Any) -> tuple[Decimal, bool]:
-        value, hard = found, not may_warn
+        value, hard = found, not spec.warns_by_default
         if may_warn and isinstance(found, dict) and "value" in found and not found.keys() - {"value", "hard"}:
-            value, hard = found["value"], found.get("hard", False)
-        if not is_number(value) or not isinstance(hard, bool) or out_of_range(control, Decimal(value)):
+            value, hard = found["value"], found.get("hard", hard)
+        if spec.unit is Unit.FLAG and value is True:
+            value = 1
+        if not is_number(value) or not isinstance(hard, bool) or out_of_range(spec.control, Decimal(value)):
             raise not_expected(what)
         return Decimal(value), hard
 
     return Annotated[tuple[Decimal, bool] | None, PlainValidator(read, json_schema_input_type=Any)]
 
 
-def _limits_of(scope: Scope, name: str) -> type[BaseModel]:
+def _limits_of(scope: Scope) -> type[BaseModel]:
     """The model of what can be set for a scope."""
-    controls = [control for control in Control if scope in APPLIES_TO[control] and control != Control.RESTRICTED]
-    return create_model(name, __base__=Strict, **{control.value: (_limit(control), None) for control in controls})
+    specs = [spec for spec in SPECS.values() if scope in spec.scopes and spec.control not in _LISTED]
+    name = f"{scope.value.title().replace('_', '')}Limits"
+    return create_model(name, __base__=Strict, **{spec.control.value: (_limit(spec, scope), None) for spec in specs})
 
 
-FirmLimits = _limits_of(Scope.FIRM, "FirmLimits")
-AccountLimits = _limits_of(Scope.ACCOUNT, "AccountLimits")
-SymbolLimits = _limits_of(Scope.SYMBOL, "SymbolLimits")
+FirmLimits = _limits_of(Scope.FIRM)
 
 
 class Risk(FirmLimits):
     """The whole section."""
 
     restricted_symbols: list[Symbol] = []
-    accounts: dict[str, AccountLimits] = {}
-    symbols: dict[Symbol, SymbolLimits] = {}
+    adapters: dict[Adapter, _limits_of(Scope.BROKER)] = {}
+    accounts: dict[str, _limits_of(Scope.ACCOUNT)] = {}
+    strategies: dict[Strategy, _limits_of(Scope.STRATEGY)] = {}
+    symbols: dict[Symbol, _limits_of(Scope.SYMBOL)] = {}
+    asset_classes: dict[AssetClassName, _limits_of(Scope.ASSET_CLASS)] = {}
+    users: dict[str, _limits_of(Scope.USER)] = {}
 
     def limits(self) -> Iterator[LimitValue]:
         """Every limit that the section sets."""
         yield from _values(self, Scope.FIRM, "")
-        for name, limits in self.accounts.items():
-            yield from _values(limits, Scope.ACCOUNT, name)
-        for symbol, limits in self.symbols.items():
-            yield from _values(limits, Scope.SYMBOL, symbol)
+        for scope, place in PLACES.items():
+            for key, limits in getattr(self, place).items():
+                yield from _values(limits, scope, key)
         for symbol in dict.fromkeys(self.restricted_symbols):
             yield LimitValue(Control.RESTRICTED, Decimal(1), Scope.SYMBOL, symbol)
 
@@ -96,13 +104,16 @@ class Section(schema.Section):
     schema = Risk
 
     def problems(self, parsed: Risk, document: Document) -> Iterable[tuple[Loc, str]]:
-        """An account with limits of its own is one of the file's, or one that there was."""
+        """An account with limits of its own is one of the file's, or one that there was; a user there is."""
         brokers = document.data.get("brokers")
         in_file = brokers if isinstance(brokers, dict) else {}
         known = {*in_file, *BrokerAccount.objects.values_list("broker_name", flat=True)}
         for name in parsed.accounts:
             if name not in known:
                 yield ("accounts", name), f"no account is called {name!r}; there are: {', '.join(sorted(known))}"
+        users = get_user_model().objects.filter(username__in=parsed.users).values_list("username", flat=True)
+        for name in sorted(set(parsed.users) - set(users)):
+            yield ("users", name), f"nobody is called {name!r}: make the user first"
 
     def in_force(self, recorded: Any) -> Any:
         """The recorded section, with the limits that the gate applies where they are others."""
@@ -164,7 +175,7 @@ def _with(section: dict[str, Any], limit: LimitValue) -> dict[str, Any]:
         return section | {"restricted_symbols": [s for s in symbols if s != limit.scope_key or limit.value is not None]}
     if limit.scope == Scope.FIRM:
         return _with_value(section, limit)
-    place = f"{limit.scope}s"
+    place = PLACES[Scope(limit.scope)]
     of_scope = section.get(place) or {}
     return section | {place: of_scope | {limit.scope_key: _with_value(of_scope.get(limit.scope_key) or {}, limit)}}
 
@@ -173,8 +184,10 @@ def _with_value(limits: dict[str, Any], limit: LimitValue) -> dict[str, Any]:
     others = {control: value for control, value in limits.items() if control != limit.control}
     if limit.value is None:
         return others
-    warns_by_default = limit.control in MAY_ONLY_WARN
-    value = {"value": limit.value, "hard": True} if warns_by_default and limit.hard else limit.value
+    spec = SPECS[limit.control]
+    value = True if spec.unit is Unit.FLAG else limit.value
+    if limit.hard is spec.warns_by_default:
+        value = {"value": value, "hard": limit.hard}
     return limits | {str(limit.control): value}
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 from django.db import connection
 
@@ -37,12 +38,14 @@ class Exposure:
     """The rows one decision needs: the firm's, every account's, and the symbol's at each account.
 
     `unreflected` is the buying power, by account, that orders hold and that the broker's own figure does not show yet.
+    `facts` are what else the controls in force need, as far as it was asked for with the locks.
     """
 
     firm: ExposureTotal
     accounts: dict[str, ExposureTotal]
     symbols: dict[str, ExposureTotal]
     unreflected: Mapping[str, Decimal] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def gross(self) -> Decimal:

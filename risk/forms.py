@@ -2,6 +2,7 @@
 
 from django import forms
 
+from risk.halts import HALTED_SCOPES
 from risk.limits import LimitValue
 from risk.models import Control, Limit, Scope
 from tradingdesk.backoffice.forms import ChoiceField, ReasonForm, SwitchField, TextField
@@ -12,13 +13,20 @@ class ScopedForm(ReasonForm):
     """What a limit or halt is about."""
 
     scope = ChoiceField(choices=Scope.choices, initial=Scope.FIRM)
-    scope_key = TextField(required=False, label="Account or symbol", help_text="empty for the firm", max_length=64)
+    scope_key = TextField(
+        required=False,
+        label="Which one",
+        help_text="account, symbol, strategy, user, asset class or adapter; empty for the firm",
+        max_length=150,
+    )
 
     field_order = ("control", "scope", "scope_key", "value", "hard", "reason")
 
 
 class HaltForm(ScopedForm):
     """A stop of trading."""
+
+    scope = ChoiceField(choices=[(scope.value, scope.label) for scope in HALTED_SCOPES], initial=Scope.FIRM)
 
 
 class LimitForm(ScopedForm):
@@ -28,7 +36,7 @@ class LimitForm(ScopedForm):
     value = forms.DecimalField(
         max_digits=24,
         decimal_places=9,
-        widget=TextField(placeholder="amount, quantity, share (0 to 1) or seconds").widget,
+        widget=TextField(placeholder="amount, quantity, share (0 to 1), count or seconds; 1 for yes").widget,
     )
     hard = SwitchField(initial=True, help_text="refuses; otherwise it only warns")
 

@@ -4,27 +4,35 @@ Pure: what it needs is handed in, so back-tests run it without tables. A missing
 figure denies. Closing what is held never counts against exposure limits.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_UP, Decimal
+from decimal import Decimal
+from typing import Any
 
+from risk.controls import OF_ACCOUNTS, OF_ORDERS, REQUIRED, SPECS
+from risk.controls.control import Case, ControlSpec, Unmeasured, above
 from risk.exposure import Exposure
 from risk.levels import adds_exposure, closable, refuses, wants_less, words_of
 from risk.models import Control
 from risk.rules import (
     AccountVerdict,
+    Bound,
     CandidateAccount,
     Denial,
+    Place,
     ProposedOrder,
     Rulebook,
-    exceeds,
-    limit_denials,
+    qty_at_most,
+    share_of,
     shorted_qty,
     with_order,
     worst_px,
 )
-from tradingdesk.fields import MONEY_PLACES, QUANTITY_PLACES, fit, plain
+from tradingdesk.fields import MONEY_PLACES, fit, plain
 from tradingdesk.fix import Side
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -43,10 +51,20 @@ class Verdict:
 
     def all_denials(self) -> list[Denial]:
         """The firm's denials, then each account's with its name."""
-        named = [
-            replace(denial, broker_name=name) for name, account in self.accounts.items() for denial in account.denials
-        ]
-        return self.denials + named
+        return self.denials + _named(self.accounts, "denials")
+
+    def all_warnings(self) -> list[Denial]:
+        """What soft limits say: for the firm, then for each account with its name."""
+        return self.warnings + _named(self.accounts, "warnings")
+
+    def warnings_at(self, broker_name: str) -> list[Denial]:
+        """What soft limits say of the order at this account."""
+        account = self.accounts.get(broker_name)
+        return self.warnings + (_named({broker_name: account}, "warnings") if account else [])
+
+
+def _named(accounts: Mapping[str, AccountVerdict], which: str) -> list[Denial]:
+    return [replace(said, broker_name=name) for name, account in accounts.items() for said in getattr(account, which)]
 
 
 def judge(
@@ -55,14 +73,16 @@ def judge(
     exposure: Exposure,
     book: Rulebook,
     total_value: Decimal,
+    facts: Mapping[str, Any] | None = None,
 ) -> Verdict:
-    """Answer once, for the firm and per candidate. `total_value` is the portfolio over all accounts."""
-    accounts = list(candidates)
-    verdict = Verdict(denials=list(limit_denials(book, order)))
-    verdict.accounts = {
-        account.broker_name: _judge_account(order, account, exposure, book, total_value) for account in accounts
-    }
-    _judge_diversification(verdict, book, exposure)
+    """Answer once, for the firm and per candidate. `total_value` is the portfolio over all accounts.
+
+    `facts` are what the controls in force need beyond that, by `needs_of`; one that is missing denies.
+    """
+    case = Case(order, exposure, book, total_value, order.place(), facts or {})
+    verdict = Verdict(denials=list(_missing_limits(book)))
+    _hold_against(OF_ORDERS, case, verdict)
+    verdict.accounts = {account.broker_name: _judge_account(case, account) for account in candidates}
     verdict.figures = {
         "firm_gross": plain(exposure.gross),
         "total_portfolio_value": plain(total_value),
@@ -71,32 +91,65 @@ def judge(
     return verdict
 
 
-def _judge_account(
-    order: ProposedOrder, account: CandidateAccount, exposure: Exposure, book: Rulebook, total_value: Decimal
-) -> AccountVerdict:
-    verdict = AccountVerdict(account.broker_name)
-    verdict.denials.extend(_standing_denials(order, account, book))
+def _judge_account(case: Case, account: CandidateAccount) -> AccountVerdict:
+    order, verdict = case.order, AccountVerdict(account.broker_name)
+    verdict.denials.extend(_standing_denials(order, account, case.book))
     if account.bid_px is None or account.ask_px is None:
-        verdict.denials.append(Denial(*(account.price_problem or ("NO_PRICE", f"symbol={order.symbol} has no quote"))))
+        code, detail = account.price_problem or ("NO_PRICE", f"symbol={order.symbol} has no quote")
+        passes = "the same order once the account has a sound, fresh quote"
+        verdict.denials.append(Denial(code, detail, control="quote", passes=passes))
         return verdict
-    _size_up(verdict, order, account, exposure)
-    verdict.denials.extend(_closing_denials(verdict, order, account, exposure, book))
-    verdict.denials.extend(_size_denials(verdict, order, account, book))
-    verdict.denials.extend(_holding_denials(verdict, order, account, exposure))
-    verdict.denials.extend(_exposure_denials(verdict, account, exposure, book, total_value))
+    _size_up(verdict, order, account, case.exposure)
+    place = order.place(broker=account.adapter, account=account.broker_name)
+    case = replace(case, account=account, verdict=verdict, place=place)
+    verdict.denials.extend(_closing_denials(case))
+    verdict.denials.extend(_holding_denials(case))
+    _hold_against(OF_ACCOUNTS, case, verdict)
     return verdict
+
+
+def _missing_limits(book: Rulebook) -> Iterable[Denial]:
+    """No limits configured means no trading; a soft one stops nobody."""
+    for control in REQUIRED:
+        if not any(bound.hard for bound in book.bounds_at(control, Place())):
+            detail = f"{control} is not set: no limits configured means no trading"
+            passes = f"any order within {control}, once it is set for the firm"
+            yield Denial("NO_LIMIT_CONFIGURED", detail, limit=control, control=control, passes=passes)
+
+
+def _hold_against(specs: Iterable[ControlSpec], case: Case, verdict: Verdict | AccountVerdict) -> None:
+    """Check the controls that have a limit here: hard ones deny, soft ones warn; what cannot be measured denies."""
+    for spec in specs:
+        if spec.control not in case.book.bounds:
+            continue
+        for bound in spec.bounds(case.book, case.place):
+            try:
+                found = list(spec.check(case, bound))
+            except Exception as error:  # an error in a control must deny, never let the order through
+                verdict.denials.append(_unmeasured(bound, error))
+                break
+            (verdict.denials if bound.hard else verdict.warnings).extend(found)
+            if found and bound.hard and not spec.each:
+                break  # the soft limit beside it has nothing to add
+
+
+def _unmeasured(bound: Bound, error: Exception) -> Denial:
+    if not isinstance(error, Unmeasured):
+        log.error("control %s of %s failed", bound.control, bound.where, exc_info=error)
+    what = str(error) if isinstance(error, Unmeasured) else f"its check failed ({type(error).__name__})"
+    passes = "the same order once it can be measured"
+    return bound.denial("CONTROL_NOT_MEASURED", f"{bound.control}: {what}", passes=passes)
 
 
 def _standing_denials(order: ProposedOrder, account: CandidateAccount, book: Rulebook) -> Iterable[Denial]:
     halt = next((one for one in book.halts_on(account.broker_name, order.symbol) if refuses(one, order)), None)
     if halt:
-        yield Denial("TRADING_HALTED", f"halted for {halt}", found=str(halt))
+        passes = "the same order once the halt is cleared"
+        yield Denial("TRADING_HALTED", f"halted for {halt}", found=str(halt), control="halt", passes=passes)
     if account.status != "active":
-        yield Denial(
-            "ACCOUNT_NOT_ACTIVE",
-            f"account status={account.status}: check the broker's connection",
-            found=account.status,
-        )
+        detail = f"account status={account.status}: check the broker's connection"
+        passes = "the same order once the account is active"
+        yield Denial("ACCOUNT_NOT_ACTIVE", detail, found=account.status, control="account_status", passes=passes)
 
 
 def _size_up(verdict: AccountVerdict, order: ProposedOrder, account: CandidateAccount, exposure: Exposure) -> None:
@@ -120,95 +173,68 @@ def _added(verdict: AccountVerdict, order: ProposedOrder) -> tuple[Decimal, Deci
     return left - order.held_qty, max(left * px - order.held_notional, Decimal(0))
 
 
-def _closing_denials(
-    verdict: AccountVerdict, order: ProposedOrder, account: CandidateAccount, exposure: Exposure, book: Rulebook
-) -> Iterable[Denial]:
+def _closing_denials(case: Case) -> Iterable[Denial]:
     """What halts that let only closing orders pass have against this one."""
-    halts = [one for one in book.halts_on(account.broker_name, order.symbol) if wants_less(one, order)]
+    order, name = case.order, case.account.broker_name
+    halts = [one for one in case.book.halts_on(name, order.symbol) if wants_less(one, order)]
     if not halts:
         return
-    (qty, notional), held = _added(verdict, order), exposure.holding(account.broker_name)
+    (qty, notional), held = _added(case.verdict, order), case.exposure.holding(name)
     halt = next((one for one in halts if adds_exposure(one, order, held, qty=qty, notional=notional)), None)
     if halt:
         free = max(closable(held, order.side), Decimal(0))
-        yield Denial("TRADING_HALTED", words_of(halt, order, qty, free), "order_qty", plain(qty), plain(free))
+        detail, passes = words_of(halt, order, qty, free), f"order_qty of at most {plain(free)}, to close what is held"
+        yield Denial("TRADING_HALTED", detail, "order_qty", plain(qty), plain(free), control="halt", passes=passes)
 
 
-def _size_denials(
-    verdict: AccountVerdict, order: ProposedOrder, account: CandidateAccount, book: Rulebook
-) -> Iterable[Denial]:
-    where = {"broker_name": account.broker_name, "symbol": order.symbol}
-    max_qty = book.limit(Control.MAX_ORDER_QTY, **where)
-    yield from exceeds("QUANTITY_EXCEEDS_MAXIMUM", "order_qty", "order_qty", verdict.reserve_qty, max_qty)
-    value = fit(verdict.reserve_qty * verdict.reserve_px, MONEY_PLACES)
-    max_value = book.limit(Control.MAX_ORDER_NOTIONAL, **where)
-    yield from exceeds("NOTIONAL_EXCEEDS_MAXIMUM", "order_qty", "notional", value, max_value)
-
-
-def _holding_denials(
-    verdict: AccountVerdict, order: ProposedOrder, account: CandidateAccount, exposure: Exposure
-) -> Iterable[Denial]:
+def _holding_denials(case: Case) -> Iterable[Denial]:
+    order, account, verdict = case.order, case.account, case.verdict
     if order.side is Side.SELL and not account.can_short:
-        holding = exposure.holding(account.broker_name)
+        holding = case.exposure.holding(account.broker_name)
         more = max(verdict.reserve_qty - order.cum_qty - order.held_qty, Decimal(0))
         if shorted_qty(holding, more) > 0:
             free = max(holding.position_qty - holding.open_sell_qty, Decimal(0))
-            detail = f"order_qty={plain(more)}, free to sell={plain(free)}: no short sale here"
-            yield Denial("SHORT_SALE_NOT_ALLOWED", detail, "order_qty", plain(more), plain(free))
-    needed = verdict.buying_power_needed
-    if needed > account.buying_power:
-        detail = f"needed={plain(needed)}, available={plain(account.buying_power)}"
-        yield Denial("INSUFFICIENT_BUYING_POWER", detail, "order_qty", plain(needed), plain(account.buying_power))
-
-
-def _exposure_denials(
-    verdict: AccountVerdict, account: CandidateAccount, exposure: Exposure, book: Rulebook, total_value: Decimal
-) -> Iterable[Denial]:
-    more = verdict.gross_after - verdict.gross_before
-    if more <= 0:
-        return
-    if account.unreconciled:
+            yield _no_short_sale(more, free)
+    if verdict.buying_power_needed > account.buying_power:
+        yield _no_buying_power(verdict, account)
+    if case.raises_exposure and account.unreconciled:
         detail = f"desk and broker do not agree: {account.unreconciled}"
-        yield Denial("ACCOUNT_NOT_RECONCILED", detail, found=account.unreconciled)
-    row, account_row = exposure.symbols[account.broker_name], exposure.accounts[account.broker_name]
-    account_gross = account_row.gross - row.gross + verdict.gross_after
-    firm_gross = exposure.gross - row.gross + verdict.gross_after
-    limit = book.limit(Control.PORTFOLIO_RISK_LIMIT)
-    yield from exceeds("GROSS_EXPOSURE_EXCEEDS_LIMIT", "order_qty", "gross_exposure", firm_gross, limit)
-    if total_value <= 0:
-        yield Denial("NO_PORTFOLIO_VALUE", "the portfolio's value is not known: sync the brokers first")
-        return
-    share = share_of(account_gross, total_value)
-    limit = book.limit(Control.MAX_BROKER_ALLOCATION, broker_name=account.broker_name)
-    yield from exceeds("BROKER_ALLOCATION_EXCEEDS_LIMIT", "order_qty", "broker_share", share, limit)
+        passes = "orders that close a position; others once desk and broker agree"
+        found = account.unreconciled
+        yield Denial("ACCOUNT_NOT_RECONCILED", detail, found=found, control="reconciliation", passes=passes)
 
 
-def share_of(gross: Decimal, total_value: Decimal) -> Decimal:
-    """An account's gross exposure over the portfolio's total value.
+def _no_short_sale(more: Decimal, free: Decimal) -> Denial:
+    detail = f"order_qty={plain(more)}, free to sell={plain(free)}: no short sale here"
+    passes = f"order_qty of at most {plain(free)}"
+    return Denial(
+        "SHORT_SALE_NOT_ALLOWED", detail, "order_qty", plain(more), plain(free), control="short_sale", passes=passes
+    )
 
-    Rounded up to as many places as a limit can have: what passes a limit, however little, does not seem to be at it.
-    """
-    return (gross / total_value).quantize(Decimal(1).scaleb(-QUANTITY_PLACES), rounding=ROUND_UP)
+
+def _no_buying_power(verdict: AccountVerdict, account: CandidateAccount) -> Denial:
+    needed, there = plain(verdict.buying_power_needed), plain(account.buying_power)
+    return Denial(
+        "INSUFFICIENT_BUYING_POWER",
+        f"needed={needed}, available={there}",
+        "order_qty",
+        needed,
+        there,
+        control="buying_power",
+        passes=qty_at_most(account.buying_power, verdict.reserve_px),
+    )
 
 
 def portfolio_denials(gross: Mapping[str, Decimal], total_value: Decimal, book: Rulebook) -> Iterable[Denial]:
     """What stands against the portfolio as it is: gross exposure, and each account's share. `gross` is by account."""
     firm_gross = sum(gross.values(), Decimal(0))
-    limit = book.limit(Control.PORTFOLIO_RISK_LIMIT)
-    yield from exceeds("GROSS_EXPOSURE_EXCEEDS_LIMIT", "", "gross_exposure", firm_gross, limit)
+    for bound in book.bounds_at(Control.PORTFOLIO_RISK_LIMIT, Place()):
+        yield from above(bound, "GROSS_EXPOSURE_EXCEEDS_LIMIT", "gross_exposure", firm_gross, field="")
     for name, value in gross.items() if total_value > 0 else ():
-        share, limit = share_of(value, total_value), book.limit(Control.MAX_BROKER_ALLOCATION, broker_name=name)
-        for denial in exceeds("BROKER_ALLOCATION_EXCEEDS_LIMIT", "", "broker_share", share, limit):
-            yield replace(denial, broker_name=name)
-
-
-def _judge_diversification(verdict: Verdict, book: Rulebook, exposure: Exposure) -> None:
-    wanted, enabled = book.limit(Control.MIN_BROKER_DIVERSIFICATION), len(exposure.accounts)
-    if wanted is None or enabled >= wanted:
-        return
-    text = f"enabled accounts={enabled}, wanted={plain(wanted)}"
-    denial = Denial("TOO_FEW_BROKERS", text, found=str(enabled), limit=plain(wanted))
-    (verdict.denials if book.is_hard(Control.MIN_BROKER_DIVERSIFICATION) else verdict.warnings).append(denial)
+        share = share_of(value, total_value)
+        for bound in SPECS[Control.MAX_BROKER_ALLOCATION].bounds(book, Place(account=name)):
+            for denial in above(bound, "BROKER_ALLOCATION_EXCEEDS_LIMIT", "broker_share", share, field=""):
+                yield replace(denial, broker_name=name)
 
 
 def reservation(verdict: AccountVerdict) -> Mapping[str, Decimal]:

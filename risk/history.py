@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from risk.models import Control, Scope
+from risk.scopes import PLACES
 from tradingdesk.config.models import ConfigurationRecord
 
 VERSIONS_AT_MOST = 500
 _RESTRICTED = "restricted_symbols"
-_PLACES = {f"{scope}s": scope for scope in Scope if scope != Scope.FIRM}
+_SCOPES = {place: scope for scope, place in PLACES.items()}
 
 LimitKey = tuple[str, str, str]
 
@@ -56,8 +57,8 @@ def _limits_at(path: str, before: Any, after: Any) -> Iterator[tuple[LimitKey, A
     path = path.removesuffix(".value")
     place, _, rest = path.partition(".")
     scope_key, _, control = rest.rpartition(".")
-    if place in _PLACES and control in Control.values:
-        yield (control, _PLACES[place], scope_key), before, after
+    if place in _SCOPES and control in Control.values:
+        yield (control, _SCOPES[place], scope_key), before, after
     elif path in Control.values:
         yield (path, Scope.FIRM, ""), before, after
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from risk.controls import SPECS
+from risk.controls.control import Unit
 from risk.history import Past, history_of_limits
-from risk.limits import SECONDS, SHARES
 from risk.models import Limit, Scope
 from risk.use import LimitUse, use_of_limits
 from tradingdesk.backoffice import shown
@@ -52,6 +53,9 @@ def limits_by_scope() -> Mapping[str, list[Row]]:
 
 def in_words(value: Decimal, control: str) -> str:
     """A value with its unit."""
-    if control in SHARES:
+    unit = SPECS[control].unit
+    if unit is Unit.FLAG:
+        return "yes"
+    if unit is Unit.SHARE:
         return shown.share(value)
-    return f"{shown.number(value)} s" if control in SECONDS else shown.number(value)
+    return f"{shown.number(value)} s" if unit is Unit.SECONDS else shown.number(value)

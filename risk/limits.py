@@ -13,29 +13,14 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils import timezone
 
+from risk.controls import SPECS
+from risk.controls.control import ControlSpec, Unit
 from risk.exposure import FIRM_KEY
 from risk.models import Control, ExposureTotal, Limit, Scope
 from risk.scopes import check_scope, trail_columns
 from tradingdesk.audit import trail
 from tradingdesk.errors import InvalidInput
 from tradingdesk.fields import EXACT_DIGITS, QUANTITY_PLACES, decimal_places, significant_digits
-
-# What the gate looks up; a limit that it would not apply is refused instead of stored.
-FIRM_AND_BELOW = (Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL)
-APPLIES_TO: dict[str, tuple[Scope, ...]] = {
-    Control.MAX_ORDER_QTY: FIRM_AND_BELOW,
-    Control.MAX_ORDER_NOTIONAL: FIRM_AND_BELOW,
-    Control.PORTFOLIO_RISK_LIMIT: (Scope.FIRM,),
-    Control.MAX_BROKER_ALLOCATION: (Scope.FIRM, Scope.ACCOUNT),
-    Control.MIN_BROKER_DIVERSIFICATION: (Scope.FIRM,),
-    Control.MAX_QUOTE_AGE: FIRM_AND_BELOW,
-    Control.MAX_QUOTE_LAG: FIRM_AND_BELOW,
-    Control.RESTRICTED: (Scope.SYMBOL,),
-}
-SHARES = {Control.MAX_BROKER_ALLOCATION}
-COUNTS = {Control.MIN_BROKER_DIVERSIFICATION}
-SECONDS = {Control.MAX_QUOTE_AGE, Control.MAX_QUOTE_LAG}
-MAY_ONLY_WARN = {Control.MIN_BROKER_DIVERSIFICATION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,29 +95,36 @@ def check(value: LimitValue) -> None:
     """
     if value.control not in Control.values:
         raise InvalidInput("UNKNOWN_CONTROL", f"no control is called {value.control}", "control")
-    if value.scope not in APPLIES_TO[value.control]:
-        scopes = ", ".join(APPLIES_TO[value.control])
+    spec = SPECS[value.control]
+    if value.scope not in spec.scopes:
+        scopes = ", ".join(spec.scopes)
         raise InvalidInput("SCOPE_NOT_APPLICABLE", f"{value.control} is set for: {scopes}; not {value.scope}", "scope")
     check_scope(value.scope, value.scope_key)
-    if not value.hard and value.control not in MAY_ONLY_WARN:
+    if not value.hard and must_refuse(spec, value.scope):
         raise InvalidInput("LIMIT_MUST_BE_HARD", f"{value.control} refuses; it cannot only warn", "hard")
     if value.value is not None and (wrong := out_of_range(value.control, value.value)):
         raise InvalidInput("LIMIT_OUT_OF_RANGE", f"{value.control}={value.value}: {wrong}", "value")
 
 
+def must_refuse(spec: ControlSpec, scope: str) -> bool:
+    """Whether a control's limit cannot only warn here: without a hard one of the firm there is no trading."""
+    return not spec.may_warn or (spec.required and scope == Scope.FIRM)
+
+
 def out_of_range(control: str, value: Decimal) -> str:
     """Say why a control cannot have this value; "" when it can."""
+    unit = SPECS[control].unit
     if not value.is_finite() or value < 0:
         return "a number of 0 or more is needed"
     if decimal_places(value) > QUANTITY_PLACES or significant_digits(value) > EXACT_DIGITS or value >= 10**EXACT_DIGITS:
         return f"at most {EXACT_DIGITS} digits, {QUANTITY_PLACES} after the point"
-    if control in SECONDS and value == 0:
-        return "no quote is that young"
-    if control in SHARES and value > 1:
-        return "a share from 0 to 1 is needed"
-    if control in COUNTS and value != value.to_integral_value():
-        return "a whole number is needed"
-    return ""
+    fits = {
+        Unit.SECONDS: value > 0,
+        Unit.SHARE: value <= 1,
+        Unit.COUNT: value == value.to_integral_value(),
+        Unit.FLAG: value == 1,
+    }
+    return "" if fits.get(unit, True) else f"{unit.value} is needed"
 
 
 def _differs(limit: Limit | None, value: LimitValue) -> bool:

@@ -9,11 +9,15 @@ from tradingdesk.fields import ExactDecimalField, MoneyField, PriceField, Quanti
 
 
 class Scope(models.TextChoices):
-    """What a limit, halt or total is about; `scope_key` names which one (empty for the firm)."""
+    """What a limit or halt is about; `scope_key` names which one (empty for the firm)."""
 
     FIRM = "firm"
+    BROKER = "broker"  # every account of one adapter
     ACCOUNT = "account"
+    STRATEGY = "strategy"
     SYMBOL = "symbol"
+    ASSET_CLASS = "asset_class"
+    USER = "user"
 
 
 class Level(models.TextChoices):
@@ -36,7 +40,7 @@ class Operation(models.TextChoices):
 
 
 class Control(models.TextChoices):
-    """The controls of this gate; DOMAIN A4 lists what each is for. Amounts are in the base currency."""
+    """The names of the controls; what each one is stands beside its check, in `risk.controls`."""
 
     MAX_ORDER_QTY = "max_order_qty"
     MAX_ORDER_NOTIONAL = "max_order_notional"
@@ -48,12 +52,17 @@ class Control(models.TextChoices):
     RESTRICTED = "restricted"
 
 
+def control_choices() -> list[tuple[str, str]]:
+    """Give a limit's column its choices, so that a new control needs no migration."""
+    return Control.choices
+
+
 class Limit(models.Model):
     """One control's value for one scope. It changes only through `risk.limits.set_limits`."""
 
     scope = models.CharField(max_length=16, choices=Scope, default=Scope.FIRM)
-    scope_key = models.CharField(max_length=64, blank=True, default="")
-    control = models.CharField(max_length=40, choices=Control)
+    scope_key = models.CharField(max_length=150, blank=True, default="")
+    control = models.CharField(max_length=40, choices=control_choices)
     value = ExactDecimalField()
     hard = models.BooleanField(default=True)
     reason = models.TextField(blank=True, default="")
@@ -76,7 +85,7 @@ class Halt(models.Model):
     """
 
     scope = models.CharField(max_length=16, choices=Scope, default=Scope.FIRM)
-    scope_key = models.CharField(max_length=64, blank=True, default="")
+    scope_key = models.CharField(max_length=150, blank=True, default="")
     level = models.CharField(max_length=16, choices=Level, default=Level.FREEZE, db_default=Level.FREEZE)
     operation = models.CharField(max_length=16, choices=Operation, blank=True, default="", db_default="")
     flatten = models.BooleanField(default=False, db_default=False)

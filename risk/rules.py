@@ -1,20 +1,21 @@
-"""The controls as functions of values: no database, no clock. Amounts are in the base currency."""
+"""What the gate speaks of, as values: no database, no clock. Amounts are in the base currency."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from decimal import Decimal
+from decimal import ROUND_FLOOR, ROUND_UP, Decimal
 
 from risk.levels import HaltInForce
-from risk.models import Control, Scope
-from tradingdesk.fields import plain
+from risk.models import Scope
+from tradingdesk.fields import QUANTITY_PLACES, plain
 from tradingdesk.fix import OrdType, Side
-
-REQUIRED = (Control.MAX_ORDER_NOTIONAL, Control.PORTFOLIO_RISK_LIMIT, Control.MAX_BROKER_ALLOCATION)
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why not: a code, what was found, and the limit. `field` names the order's field to change, if there is one."""
+    """Why not: a code, what was found, and the limit. `field` names the order's field to change, if there is one.
+
+    `control` and `scope` ("symbol IBM") name the limit that it is about; `passes` says what would be let through.
+    """
 
     code: str
     detail: str
@@ -22,6 +23,9 @@ class Denial:
     found: str = ""
     limit: str = ""
     broker_name: str = ""
+    control: str = ""
+    scope: str = ""
+    passes: str = ""
 
     def as_dict(self) -> dict[str, str]:
         """For JSON columns and answers."""
@@ -29,22 +33,69 @@ class Denial:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """What an order belongs to, by the names of the scopes: the limits of each apply to it."""
+
+    broker: str = ""
+    account: str = ""
+    strategy: str = ""
+    symbol: str = ""
+    asset_class: str = ""
+    user: str = ""
+    firm: str = field(default="", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One limit in force: what a control measures is held against its value. A soft one only warns."""
+
+    control: str
+    value: Decimal
+    hard: bool = True
+    scope: str = Scope.FIRM
+    scope_key: str = ""
+
+    @property
+    def where(self) -> str:
+        """The scope in words."""
+        return f"{self.scope} {self.scope_key}".strip()
+
+    def denial(self, code: str, detail: str, *, field: str = "", found: str = "", passes: str = "") -> Denial:
+        """Say that it is passed."""
+        limit = plain(self.value)
+        return Denial(code, detail, field, found, limit, control=self.control, scope=self.where, passes=passes)
+
+
+@dataclass(frozen=True, slots=True)
 class Rulebook:
-    """Limits and halts in force, as of `version`. `limits` is keyed by (control, scope, scope_key)."""
+    """Limits and halts in force, as of `version`. `limits` is keyed by (control, scope, scope_key).
+
+    `bounds` are the same limits by control, scope and key: asking for those of one order costs as many look-ups as
+    there are scopes in use, however many limits there are.
+    """
 
     version: int
     limits: Mapping[tuple[str, str, str], tuple[Decimal, bool]]
     halts: Mapping[tuple[str, str], Sequence[HaltInForce]]
+    bounds: Mapping[str, Mapping[str, Mapping[str, Bound]]] = field(init=False, repr=False, compare=False)
 
-    def limit(self, control: Control, *, broker_name: str = "", symbol: str = "") -> Decimal | None:
-        """The tightest value among the firm's, the account's and the symbol's; None when none is set."""
-        keys = ((Scope.FIRM, ""), (Scope.ACCOUNT, broker_name), (Scope.SYMBOL, symbol))
-        found = [self.limits[control, scope, key][0] for scope, key in keys if (control, scope, key) in self.limits]
-        return min(found, default=None)
+    def __post_init__(self):
+        bounds: dict[str, dict[str, dict[str, Bound]]] = {}
+        for (control, scope, key), (value, hard) in self.limits.items():
+            bounds.setdefault(control, {}).setdefault(scope, {})[key] = Bound(control, value, hard, scope, key)
+        object.__setattr__(self, "bounds", bounds)
 
-    def is_hard(self, control: Control) -> bool:
-        """Whether the firm's row of this control refuses (True) or warns."""
-        return self.limits.get((control, Scope.FIRM, ""), (None, True))[1]
+    def bounds_at(self, control: str, place: Place) -> list[Bound]:
+        """The limits of one control that apply at a place, at most one for each scope."""
+        scopes = self.bounds.get(control)
+        if not scopes:
+            return []
+        found = [rows.get(getattr(place, scope)) for scope, rows in scopes.items()]
+        return [bound for bound in found if bound is not None]
+
+    def limit(self, control: str, place: Place | None = None) -> Decimal | None:
+        """The tightest value at a place (the firm's if none is given); None when none is set."""
+        return min((bound.value for bound in self.bounds_at(control, place or _FIRM)), default=None)
 
     def halts_on(self, broker_name: str, symbol: str) -> list[HaltInForce]:
         """Every halt of this account and symbol, the widest first."""
@@ -54,11 +105,15 @@ class Rulebook:
         return [halt for key in keys for halt in self.halts.get(key, ())]
 
 
+_FIRM = Place()
+
+
 @dataclass(frozen=True, slots=True)
 class ProposedOrder:
     """What risk sees of an order. Exactly one of `order_qty` and `notional`; a replace names what it holds already.
 
-    `reopens`: it has exits of its own, which trade the other way.
+    `reopens`: it has exits of its own, which trade the other way. `order_pk` is the key of an order that there is
+    already, None of a new one. `user` is who asks.
     """
 
     symbol: str
@@ -74,6 +129,14 @@ class ProposedOrder:
     held_px: Decimal = Decimal(0)
     replaces: bool = False
     reopens: bool = False
+    strategy: str = ""
+    asset_class: str = ""
+    user: str = ""
+    order_pk: int | None = None
+
+    def place(self, *, broker: str = "", account: str = "") -> Place:
+        """What it belongs to, at an account or before there is one."""
+        return Place(broker, account, self.strategy, self.symbol, self.asset_class, self.user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +155,9 @@ class CandidateAccount:
     price_problem: tuple[str, str] | None = None
     can_short: bool = False
     unreconciled: str = ""
+    adapter: str = ""
+    bid_size: Decimal | None = None
+    ask_size: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +183,7 @@ class AccountVerdict:
 
     broker_name: str
     denials: list[Denial] = field(default_factory=list)
+    warnings: list[Denial] = field(default_factory=list)
     reserve_px: Decimal = Decimal(0)
     reserve_qty: Decimal = Decimal(0)
     buying_power_needed: Decimal = Decimal(0)
@@ -132,7 +199,9 @@ class AccountVerdict:
         """For JSON columns and answers."""
         numbers = ("reserve_px", "reserve_qty", "buying_power_needed", "gross_before", "gross_after")
         figures = {name: plain(getattr(self, name)) for name in numbers}
-        return {"allowed": self.allowed, "denials": [denial.as_dict() for denial in self.denials], **figures}
+        said = {"denials": self.denials, "warnings": self.warnings}
+        texts = {name: [one.as_dict() for one in found] for name, found in said.items()}
+        return {"allowed": self.allowed, **texts, **figures}
 
 
 def worst_px(order: ProposedOrder, *, bid_px: Decimal, ask_px: Decimal) -> Decimal:
@@ -162,19 +231,15 @@ def shorted_qty(holding: Holding, qty: Decimal) -> Decimal:
     return max(qty - covered, Decimal(0))
 
 
-def limit_denials(book: Rulebook, order: ProposedOrder) -> Iterable[Denial]:
-    """What the firm says before any account: limits configured, restriction."""
-    for control in REQUIRED:
-        if (control, Scope.FIRM, "") not in book.limits:
-            yield Denial(
-                "NO_LIMIT_CONFIGURED", f"{control} is not set: no limits configured means no trading", limit=control
-            )
-    if (Control.RESTRICTED, Scope.SYMBOL, order.symbol) in book.limits:
-        yield Denial("RESTRICTED_SYMBOL", f"symbol={order.symbol} is restricted", "symbol", order.symbol)
+def share_of(gross: Decimal, total_value: Decimal) -> Decimal:
+    """An account's gross exposure over the portfolio's total value.
+
+    Rounded up to as many places as a limit can have: what passes a limit, however little, does not seem to be at it.
+    """
+    return (gross / total_value).quantize(Decimal(1).scaleb(-QUANTITY_PLACES), rounding=ROUND_UP)
 
 
-def exceeds(code: str, field_name: str, name: str, found: Decimal, limit: Decimal | None) -> Iterable[Denial]:
-    """A denial when a limit is set and passed; the limit itself is allowed."""
-    if limit is not None and found > limit:
-        detail = f"{name}={plain(found)}, max={plain(limit)}"
-        yield Denial(code, detail, field_name, plain(found), plain(limit))
+def qty_at_most(notional: Decimal, px: Decimal) -> str:
+    """What would pass, as a quantity: the units that an amount has room for at a price."""
+    units = (max(notional, Decimal(0)) / px).quantize(Decimal(1).scaleb(-QUANTITY_PLACES), ROUND_FLOOR)
+    return f"order_qty of at most {plain(units)}"

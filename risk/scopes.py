@@ -1,30 +1,68 @@
-"""What a limit or a halt is about: the firm, one account or one symbol."""
+"""What a limit or a halt is about: the firm, a broker, an account, a strategy, a symbol, an asset class or a user."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+
+from django.contrib.auth import get_user_model
 
 from brokers.models import BrokerAccount
+from brokers.registry import adapter_names
 from risk.models import Scope
 from tradingdesk.errors import InvalidInput
+from tradingdesk.fix import AssetClass
 
 SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./-]{0,31}")
+STRATEGY = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
+# The keys of the configuration's section under which a scope's limits stand, each below its scope_key.
+PLACES = {
+    Scope.BROKER: "adapters",
+    Scope.ACCOUNT: "accounts",
+    Scope.STRATEGY: "strategies",
+    Scope.SYMBOL: "symbols",
+    Scope.ASSET_CLASS: "asset_classes",
+    Scope.USER: "users",
+}
 
 
 def check_scope(scope: str, scope_key: str) -> None:
-    """Refuse a scope that names nothing there is. A symbol need not be known yet: it may be restricted before.
+    """Refuse a scope that names nothing there is. Symbols and strategies need not be known yet.
 
     Raises:
-        InvalidInput: the scope is unknown, its key is missing, one too many, or names no account.
+        InvalidInput: the scope is unknown, its key is missing, one too many, or names nothing.
     """
     if scope not in Scope.values:
         raise InvalidInput("UNKNOWN_SCOPE", f"found {scope!r}, expected one of {', '.join(Scope.values)}", "scope")
-    if scope == Scope.FIRM and scope_key:
-        raise InvalidInput("SCOPE_KEY_NOT_WANTED", f"the firm has no key; found {scope_key!r}", "scope_key")
-    if scope == Scope.ACCOUNT and not BrokerAccount.objects.filter(broker_name=scope_key).exists():
-        raise InvalidInput("UNKNOWN_BROKER", f"no account is called {scope_key!r}", "scope_key")
-    if scope == Scope.SYMBOL and not SYMBOL.fullmatch(scope_key):
-        raise InvalidInput("INVALID_SYMBOL", f"found {scope_key!r}, expected a symbol such as IBM", "scope_key")
+    if scope == Scope.FIRM:
+        if scope_key:
+            raise InvalidInput("SCOPE_KEY_NOT_WANTED", f"the firm has no key; found {scope_key!r}", "scope_key")
+        return
+    there_is, code, text = _KEYS[scope]
+    if not there_is(scope_key):
+        raise InvalidInput(code, text.format(repr(scope_key)), "scope_key")
+
+
+def _is_user(name: str) -> bool:
+    return get_user_model().objects.filter(username=name).exists()
+
+
+def _is_account(name: str) -> bool:
+    return BrokerAccount.objects.filter(broker_name=name).exists()
+
+
+_KEYS: dict[str, tuple[Callable[[str], object], str, str]] = {
+    Scope.BROKER: (lambda name: name in adapter_names(), "UNKNOWN_ADAPTER", "no adapter is called {}"),
+    Scope.ACCOUNT: (_is_account, "UNKNOWN_BROKER", "no account is called {}"),
+    Scope.STRATEGY: (STRATEGY.fullmatch, "INVALID_STRATEGY", "found {}, expected a strategy's name"),
+    Scope.SYMBOL: (SYMBOL.fullmatch, "INVALID_SYMBOL", "found {}, expected a symbol such as IBM"),
+    Scope.ASSET_CLASS: (
+        lambda name: name in AssetClass.values,
+        "UNKNOWN_ASSET_CLASS",
+        "found {}, expected one of " + ", ".join(AssetClass.values),
+    ),
+    Scope.USER: (_is_user, "UNKNOWN_USER", "nobody is called {}"),
+}
 
 
 def trail_columns(scope: str, scope_key: str) -> dict[str, str]:

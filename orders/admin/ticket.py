@@ -74,7 +74,7 @@ def ticket_view(model_admin, request: HttpRequest) -> HttpResponse:
     if ticket is None:
         return _render(model_admin, request, form)
     if "_submit" not in request.POST:
-        preview = carry_out(form, lambda: preview_order(ticket=ticket))
+        preview = carry_out(form, lambda: preview_order(ticket=ticket, actor=request.user.get_username()))
         return _render(model_admin, request, form, preview=preview)
     return _submit(model_admin, request, form, ticket, received_at)
 

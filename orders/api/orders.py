@@ -170,7 +170,8 @@ class OrderPreview(OrderDetail):
     @extend_schema(request=OrderBody, responses={200: PreviewSerializer})
     def post(self, request: Request, client_order_id: str) -> Response:
         """Ask the gate and the router about an order; the answer is 200 also when they would deny it."""
-        return Response(asdict(preview_order(ticket=parse_ticket(json_object(request)))))
+        ticket = parse_ticket(json_object(request))
+        return Response(asdict(preview_order(ticket=ticket, actor=request.user.get_username())))
 
 
 def _storable(text: str) -> str:

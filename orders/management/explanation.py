@@ -18,7 +18,8 @@ def explain(accounts: Mapping[str, Any], warnings: Iterable[Mapping], routing: M
 def in_words(denial: Mapping[str, str]) -> str:
     """One denial or warning in a line."""
     where = f" at {denial['broker_name']}" if denial.get("broker_name") else ""
-    return f"{denial['code']}: {denial['detail']}{where}"
+    passes = f" – would pass: {denial['passes']}" if denial.get("passes") else ""
+    return f"{denial['code']}: {denial['detail']}{where}{passes}"
 
 
 def _answer(account: Mapping[str, Any]) -> str:

@@ -8,9 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from brokers.models import AccountHealth, BrokerAccount
+from risk.controls import REQUIRED
 from risk.limits import LimitValue, limits_in_force, set_limits
 from risk.models import Limit, Scope
-from risk.rules import REQUIRED
 from tests.environment import ROOT
 from tests.factories import OrderFactory
 from tradingdesk.audit.models import AuditEvent
@@ -216,7 +216,8 @@ def test_load_config_of_a_wrong_file_is_one_line_and_exit_2(file):
     with pytest.raises(CommandError) as failure:
         run("desk.yaml")
     assert failure.value.returncode == 2
-    assert str(failure.value) == "desk.yaml:14: risk.max_order_qty: found 'many', expected a number of 0 or more"
+    expected = "a number of 0 or more, or a mapping of value and hard"
+    assert str(failure.value) == f"desk.yaml:14: risk.max_order_qty: found 'many', expected {expected}"
     assert limits()["max_order_qty", Scope.FIRM, ""] == (100, True)
     assert ConfigurationRecord.objects.count() == 1
 

@@ -231,7 +231,7 @@ def test_unhealthy_account_is_passed_over(desk):
 def test_preview_stores_nothing_and_says_what_submission_would(desk):
     ticket = parse_ticket(LIMIT_BUY)
 
-    preview = preview_order(ticket=ticket)
+    preview = preview_order(ticket=ticket, actor="ann")
 
     assert_nothing_was_stored()
     order = submit_order(ticket=ticket, actor="ann").order
@@ -243,7 +243,7 @@ def test_preview_stores_nothing_and_says_what_submission_would(desk):
 def test_preview_of_a_denied_order_tells_the_same_denials(desk):
     ticket = parse_ticket(LIMIT_BUY | {"order_qty": "1001"})
 
-    preview = preview_order(ticket=ticket)
+    preview = preview_order(ticket=ticket, actor="ann")
 
     assert not preview.allowed
     assert preview.denials == submit_order(ticket=ticket, actor="ann").order.denials

@@ -67,7 +67,7 @@ def test_taking_the_same_order_again():
 def test_previewing_an_order():
     ticket = parse_ticket(LIMIT_BUY)
 
-    assert statements(lambda: preview_order(ticket=ticket)) == 4
+    assert statements(lambda: preview_order(ticket=ticket, actor="ann")) == 4
 
 
 def test_sending_an_order():

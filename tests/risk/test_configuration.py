@@ -3,31 +3,66 @@
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth import get_user_model
 
-from risk.configuration import Risk
-from risk.limits import APPLIES_TO, limits_in_force
+from risk.configuration import Risk, Section, _recorded_limits, change_limits
+from risk.controls import SPECS
+from risk.controls.control import Unit
+from risk.limits import LimitValue, limits_in_force, must_refuse
 from risk.models import Control, Scope
+from risk.scopes import PLACES
 from tests.factories import BrokerAccountFactory
 from tradingdesk.config.record import load
 
-VALUES = dict.fromkeys(Control, 2) | {Control.MAX_BROKER_ALLOCATION: Decimal("0.5")}
+VALUES = {Unit.SHARE: Decimal("0.5"), Unit.FLAG: True}
+KEYS = {
+    Scope.FIRM: "",
+    Scope.BROKER: "alpaca",
+    Scope.ACCOUNT: "alpaca",
+    Scope.STRATEGY: "momentum",
+    Scope.SYMBOL: "IBM",
+    Scope.ASSET_CLASS: "us_equity",
+    Scope.USER: "ann",
+}
 
 
-def test_every_control_says_what_it_applies_to():
-    assert set(APPLIES_TO) == set(Control)
+def test_every_control_says_what_it_is():
+    assert set(SPECS) == set(Control)
 
 
 @pytest.mark.parametrize("control", [control for control in Control if control != Control.RESTRICTED])
 def test_every_control_can_be_set_for_all_it_applies_to(control):
-    section: dict = {"accounts": {}, "symbols": {}}
-    places = {Scope.FIRM: section, Scope.ACCOUNT: section["accounts"], Scope.SYMBOL: section["symbols"]}
-    keys = {Scope.FIRM: "", Scope.ACCOUNT: "alpaca", Scope.SYMBOL: "IBM"}
-    for scope in APPLIES_TO[control]:
-        here = places[scope] if scope == Scope.FIRM else places[scope].setdefault(keys[scope], {})
-        here[control.value] = VALUES[control]
+    spec, section = SPECS[control], {}
+    value = VALUES.get(spec.unit, 2)
+    for scope in spec.scopes:
+        here = section if scope == Scope.FIRM else section.setdefault(PLACES[scope], {}).setdefault(KEYS[scope], {})
+        here[control.value] = value
     limits = list(Risk.model_validate(section).limits())
-    assert [(limit.scope, limit.scope_key) for limit in limits] == [(s, keys[s]) for s in APPLIES_TO[control]]
-    assert {limit.value for limit in limits} == {VALUES[control]}
+    assert [(limit.scope, limit.scope_key) for limit in limits] == [(s, KEYS[s]) for s in spec.scopes]
+    assert {limit.value for limit in limits} == {Decimal(value)}
+    assert {limit.hard for limit in limits} == {not spec.warns_by_default}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("control", [control for control in Control if control != Control.RESTRICTED])
+@pytest.mark.parametrize("hard", [True, False])
+def test_limit_set_by_a_person_comes_back_from_the_recorded_section_as_it_was_set(control, hard):
+    spec = SPECS[control]
+    BrokerAccountFactory()
+    get_user_model().objects.create_user("ann")
+    values = [
+        LimitValue(control, Decimal(VALUES.get(spec.unit, 2)), scope, KEYS[scope], hard or must_refuse(spec, scope))
+        for scope in spec.scopes
+    ]
+
+    record = change_limits(values, actor="ann", reason="annual review")
+
+    assert sorted(_recorded_limits(Section().in_force(record.document().data["risk"])), key=str) == sorted(
+        values, key=str
+    )
+    assert {(row.scope, row.scope_key, row.value, row.hard) for row in limits_in_force()} == {
+        (value.scope, value.scope_key, value.value, value.hard) for value in values
+    }
 
 
 def test_empty_section_sets_no_limits():

@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 from risk.levels import HaltInForce
 from risk.models import Control, Level, Scope
 from risk.rules import (
-    Denial,
     Holding,
+    Place,
     ProposedOrder,
     Rulebook,
-    exceeds,
-    limit_denials,
     shorted_qty,
     with_order,
     worst_px,
@@ -97,7 +95,7 @@ def test_tightest_limit_of_firm_account_and_symbol_counts():
     )
 
     found = [
-        rules.limit(Control.MAX_ORDER_QTY, broker_name=broker, symbol=symbol)
+        rules.limit(Control.MAX_ORDER_QTY, Place(account=broker, symbol=symbol))
         for broker, symbol in (("alpaca", "IBM"), ("other", "IBM"), ("other", "BAC"), ("other", "XYZ"))
     ]
     assert found == [80, 90, 100, 100]
@@ -118,29 +116,6 @@ def test_halt_stops_its_scope_only(key, halted):
     found = [rules.halts_on("alpaca", "IBM"), rules.halts_on("other", "IBM"), rules.halts_on("alpaca", "BAC")]
     assert [bool(halts) for halts in found] == halted
     assert "breach" in str(next(filter(None, found))[0])
-
-
-def test_no_limits_configured_means_no_trading():
-    assert [denial.code for denial in limit_denials(book(), order())] == ["NO_LIMIT_CONFIGURED"] * 3
-
-
-def test_restricted_symbol_is_denied_by_name():
-    needed = [(c, 1) for c in (Control.MAX_ORDER_NOTIONAL, Control.PORTFOLIO_RISK_LIMIT, Control.MAX_BROKER_ALLOCATION)]
-    rules = book(*needed, (Control.RESTRICTED, 1, Scope.SYMBOL, "IBM"))
-
-    denials = list(limit_denials(rules, order()))
-
-    assert [(denial.code, denial.field, denial.found) for denial in denials] == [("RESTRICTED_SYMBOL", "symbol", "IBM")]
-
-
-@pytest.mark.parametrize(
-    ("found", "limit", "denied"), [("101", "100", True), ("100", "100", False), ("5", None, False)]
-)
-def test_limit_itself_is_allowed(found, limit, denied):
-    denials = list(exceeds("TOO_MUCH", "order_qty", "order_qty", Decimal(found), limit and Decimal(limit)))
-
-    expected = [Denial("TOO_MUCH", "order_qty=101, max=100", "order_qty", "101", "100")]
-    assert denials == (expected if denied else [])
 
 
 @pytest.mark.parametrize(("value", "text"), [("1E+3", "1000"), ("1.500", "1.5"), ("0E-9", "0"), ("-0.10", "-0.1")])

@@ -60,7 +60,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _preview(self, ticket: OrderTicket) -> None:
-        preview = preview_order(ticket=ticket)
+        preview = preview_order(ticket=ticket, actor=operator())
         for line in explain(preview.accounts, preview.warnings, preview.routing):
             self.stdout.write(line)
         if not preview.allowed:
