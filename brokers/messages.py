@@ -209,7 +209,10 @@ class CancelRejected:
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """The broker's figures for one account, in its base currency, as of `as_of`."""
+    """The broker's figures for one account, in its base currency, as of `as_of`.
+
+    Margins are None where the broker tells none; `exchange_rates` are units of `currency` for one of another.
+    """
 
     account_id: str
     currency: str
@@ -220,6 +223,9 @@ class AccountState:
     as_of: datetime
     trading_blocked: bool = False
     shorting_enabled: bool = True
+    initial_margin: Decimal | None = None
+    maintenance_margin: Decimal | None = None
+    exchange_rates: Mapping[str, Decimal] = field(default_factory=dict)
     text: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict)
 

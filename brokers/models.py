@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from brokers.breaker import BreakerState
-from tradingdesk.fields import MoneyField, PriceField, QuantityField
+from tradingdesk.fields import ExactDecimalField, MoneyField, PriceField, QuantityField
 from tradingdesk.fix import AssetClass, Side
 
 
@@ -40,6 +40,11 @@ class BrokerAccount(models.Model):
     equity = MoneyField(default=Decimal(0))
     cash = MoneyField(default=Decimal(0))
     buying_power = MoneyField(default=Decimal(0))
+    initial_margin = MoneyField(null=True, blank=True, help_text="what the broker asks for what is held and entered")
+    maintenance_margin = MoneyField(null=True, blank=True, help_text="what equity must not fall below")
+    exchange_rates = models.JSONField(
+        default=dict, blank=True, db_default={}, help_text="units of the account's currency for one of another, as told"
+    )
     shorting_enabled = models.BooleanField(default=False)
     status = models.CharField(max_length=16, choices=Status, default=Status.UNKNOWN)
     last_updated = models.DateTimeField(null=True, blank=True)
@@ -191,6 +196,10 @@ class Instrument(models.Model):
     asset_class = models.CharField(max_length=16, choices=AssetClass, default=AssetClass.US_EQUITY)
     currency = models.CharField(max_length=8, default="USD")
     sector = models.CharField(max_length=64, blank=True, default="", help_text="as a broker or a person has it")
+    beta = ExactDecimalField(
+        null=True, blank=True, editable=False, help_text="of daily returns to the benchmark's; null: cannot be told"
+    )
+    beta_as_of = models.DateField(null=True, blank=True, editable=False, help_text="the last day that beta counts")
     quotes_wanted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:

@@ -10,10 +10,11 @@ from orders import lifecycle
 from orders.models import Execution, Order, Position
 from orders.openings import opening_among
 from orders.round_trips import LEGACY_EXEC_ID, RoundTrip, fold
-from risk.exposure import holding_of
+from risk.exposure import keys_above
 from risk.models import ExposureTotal
+from risk.sums import SUMS, kept_sums, sums_of
 from tradingdesk.audit.models import AuditEvent
-from tradingdesk.fields import MONEY_PLACES, fit, plain
+from tradingdesk.fields import fit, plain
 from tradingdesk.fix import Side
 
 BATCH = 2000
@@ -65,22 +66,24 @@ def _positions() -> Iterator[str]:
 
 def _exposure() -> Iterator[str]:
     """Totals are the sums of what orders reserve and positions hold."""
-    entered, gross = _entered(), defaultdict(Decimal)
+    entered, above = _entered(), defaultdict(lambda: [Decimal(0)] * len(SUMS))
     held = {
         (account, symbol): qty
         for account, symbol, qty in Position.objects.filter(closed_at=None).values_list("account_id", "symbol", "qty")
     }
     seen = set()
-    for row in ExposureTotal.objects.exclude(symbol="").order_by("key").iterator(chunk_size=BATCH):
+    for row in ExposureTotal.objects.symbols().order_by("key").iterator(chunk_size=BATCH):
         seen.add((row.broker_name, row.symbol))
-        gross[row.broker_name] += row.gross
+        for key in keys_above(row):
+            above[key] = [total + part for total, part in zip(above[key], kept_sums(row), strict=True)]
         if _row(row) != _sums(row, entered, held):
             yield f"exposure {row.key}: {_row(row)} here, orders and positions make {_sums(row, entered, held)}"
     for account, symbol in sorted(({(a, s) for a, s, _ in entered} | held.keys()) - seen):
         yield f"exposure of {account} {symbol}: there is no total"
-    for row in ExposureTotal.objects.filter(symbol="").exclude(broker_name=""):
-        if row.gross != gross[row.broker_name]:
-            yield f"exposure {row.key}: {plain(row.gross)} here, its symbols make {plain(gross[row.broker_name])}"
+    for row in (ExposureTotal.objects.accounts() | ExposureTotal.objects.sectors()).order_by("key"):
+        for name, here, made in zip(SUMS, kept_sums(row), above[row.key], strict=True):
+            if here != made:
+                yield f"exposure {row.key}: {plain(Decimal(here))} here, its symbols make {plain(made)} ({name})"
 
 
 def _entered() -> Entered:
@@ -97,18 +100,23 @@ def _entered() -> Entered:
 
 def _row(row: ExposureTotal) -> dict[str, str]:
     entered = [row.open_buy_qty, row.open_buy_notional, row.open_sell_qty, row.open_sell_notional]
-    return _totals(entered, row.position_qty, row.gross)
+    return _totals(entered, row.position_qty, kept_sums(row))
 
 
 def _sums(row: ExposureTotal, entered: Entered, held: dict[tuple[str, str], Decimal]) -> dict[str, str]:
     sides = [entered.get((row.broker_name, row.symbol, side), [Decimal(0)] * 2) for side in (Side.BUY, Side.SELL)]
     position_qty = held.get((row.broker_name, row.symbol), Decimal(0))
-    return _totals([*sides[0], *sides[1]], position_qty, fit(holding_of(row).gross(), MONEY_PLACES))
+    return _totals([*sides[0], *sides[1]], position_qty, sums_of(row))
 
 
-def _totals(entered: Iterable[Decimal], position_qty: Decimal, gross: Decimal) -> dict[str, str]:
-    names = ("open_buy_qty", "open_buy_notional", "open_sell_qty", "open_sell_notional", "position_qty", "gross")
-    return {name: plain(fit(value)) for name, value in zip(names, [*entered, position_qty, gross], strict=True)}
+def _totals(entered: Iterable[Decimal], position_qty: Decimal, sums: Iterable[Decimal]) -> dict[str, str]:
+    names = ("open_buy_qty", "open_buy_notional", "open_sell_qty", "open_sell_notional", "position_qty")
+    held = {name: plain(fit(value)) for name, value in zip(names, [*entered, position_qty], strict=True)}
+    return held | _named(sums)
+
+
+def _named(sums: Iterable[Decimal]) -> dict[str, str]:
+    return {name: plain(Decimal(value)) for name, value in zip(SUMS, sums, strict=True)}
 
 
 def _trail() -> Iterator[str]:

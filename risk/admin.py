@@ -164,12 +164,13 @@ class HaltAdmin(ReadOnlyAdmin):
 
 @admin.register(ExposureTotal)
 class ExposureTotalAdmin(ReadOnlyAdmin):
-    """What is held and entered, by account and symbol."""
+    """What is held and entered, by account, by account and symbol, and by account and sector."""
 
     list_display = (
         "key",
         "broker_name",
         "symbol",
+        "sector",
         shown.column("position_qty", "held", show=shown.number),
         shown.column("open_buy_qty", "open buys", show=shown.number),
         shown.column("open_sell_qty", "open sells", show=shown.number),
@@ -177,9 +178,11 @@ class ExposureTotalAdmin(ReadOnlyAdmin):
         shown.column("open_sell_notional", "sells’ value", show=shown.money),
         shown.column("mark_px", "mark", show=shown.number),
         shown.column("gross", show=shown.money),
+        shown.column("net_low", "net, all sold", show=shown.money),
+        shown.column("net_high", "net, all bought", show=shown.money),
         shown.column("updated_at", "updated (UTC)", show=shown.stamp),
     )
-    search_fields = ("symbol", "broker_name")
+    search_fields = ("symbol", "broker_name", "sector")
     sortable_by = ()
 
     def get_urls(self):

@@ -45,7 +45,7 @@ class ExposureList(ListAPIView):
     """What is held and entered: a total for each account ("1:…"), then one for each account and symbol ("2:…")."""
 
     needs = {"GET": "risk.view_exposuretotal"}
-    queryset = ExposureTotal.objects.exclude(broker_name="")
+    queryset = ExposureTotal.objects.accounts() | ExposureTotal.objects.symbols()
     serializer_class = ExposureSerializer
     filterset_class = ExposureFilter
     seek = ("key",)

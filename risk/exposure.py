@@ -12,15 +12,29 @@ from typing import Any
 
 from django.db import connection
 
+from risk.facts import Facts, facts_of
 from risk.models import ExposureTotal
 from risk.rules import Holding
-from tradingdesk.fields import MONEY_PLACES, fit
+from risk.sums import SUMS, Sums, kept_sums, sums_of
 from tradingdesk.fix import Side
 from tradingdesk.statements import Later, Param, Select, together, update
 
 FIRM_KEY = "0:firm"
 Ask = Callable[[], Later]
-_ADD_TO_GROSS = "UPDATE exposure_totals SET gross = gross + %s, updated_at = %s WHERE key = %s"
+_ADD = (
+    f"UPDATE exposure_totals SET {', '.join(f'{name} = {name} + %s' for name in SUMS)}, updated_at = %s"
+    " WHERE key IN (%s, %s)"
+)
+_MOVES = (
+    "position_qty",
+    "open_buy_qty",
+    "open_sell_qty",
+    "open_buy_notional",
+    "open_sell_notional",
+    "mark_px",
+    *SUMS,
+    "updated_at",
+)
 
 
 def account_key(broker_name: str) -> str:
@@ -31,6 +45,17 @@ def account_key(broker_name: str) -> str:
 def symbol_key(broker_name: str, symbol: str) -> str:
     """Key of what one account holds and has entered of one symbol."""
     return f"2:{broker_name}:{symbol}"
+
+
+def sector_key(broker_name: str, sector: str) -> str:
+    """Key of what one account holds and has entered of one sector."""
+    return f"3:{broker_name}:{sector}"
+
+
+def keys_above(row: ExposureTotal) -> list[str]:
+    """Keys of the totals that a symbol's row is a part of: its account's and, if it has one, its sector's."""
+    account = account_key(row.broker_name)
+    return [account, sector_key(row.broker_name, row.sector)] if row.sector else [account]
 
 
 @dataclass(slots=True)
@@ -189,13 +214,44 @@ def revalue(row: ExposureTotal, mark_px: Decimal) -> None:
     store(row)
 
 
+def restate(row: ExposureTotal, facts: Facts) -> None:
+    """Give a locked symbol row what became known of its instrument; its account's and sectors' totals follow."""
+    if facts.sector != row.sector:
+        _change_sector(row, facts.sector)
+    row.fx_rate, row.beta = facts.fx_rate, facts.beta
+    update(row, "fx_rate", "beta")
+    store(row)
+
+
+def _change_sector(row: ExposureTotal, sector: str) -> None:
+    sums, nothing = kept_sums(row), account_key("")  # no account has an empty name
+    if row.sector:
+        _add([-value for value in sums], row, sector_key(row.broker_name, row.sector), nothing)
+    row.sector = sector
+    update(row, "sector", "updated_at")
+    if sector:
+        ExposureTotal.objects.bulk_create([_sector_row(row)], ignore_conflicts=True)
+        _add(sums, row, sector_key(row.broker_name, sector), nothing)
+
+
 def store(row: ExposureTotal) -> None:
-    """Write a locked symbol row, and move its account's total by the difference."""
-    before, row.gross = row.gross, fit(holding_of(row).gross(), MONEY_PLACES)
-    update(row)
-    if row.gross != before:
-        with connection.cursor() as cursor:
-            cursor.execute(_ADD_TO_GROSS, [row.gross - before, row.updated_at, account_key(row.broker_name)])
+    """Write a locked symbol row, and move its account's totals and its sector's by the difference."""
+    before, after = kept_sums(row), sums_of(row)
+    for name, value in zip(SUMS, after, strict=True):
+        setattr(row, name, value)
+    update(row, *_MOVES)
+    if after != before:
+        keys = account_key(row.broker_name), sector_key(row.broker_name, row.sector)
+        _add([new - old for new, old in zip(after, before, strict=True)], row, *keys)
+
+
+def _add(sums: Sums | list, row: ExposureTotal, *keys: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD, [*sums, row.updated_at, *keys])
+
+
+def _sector_row(row: ExposureTotal) -> ExposureTotal:
+    return ExposureTotal(key=sector_key(row.broker_name, row.sector), broker_name=row.broker_name, sector=row.sector)
 
 
 def _symbol_row(broker_name: str, symbol: str) -> ExposureTotal:
@@ -218,11 +274,22 @@ def _ask(rows: dict[str, ExposureTotal], ask: Ask | None) -> Callable[[], tuple[
         there = {row.key: row for row in locked()}
         if len(there) == len(rows):
             return there, answer()
-        missing = [row for key, row in sorted(rows.items()) if key not in there]
-        ExposureTotal.objects.bulk_create(missing, ignore_conflicts=True)
+        _make([row for key, row in rows.items() if key not in there])
         return _lock(rows, ask)
 
     return found
+
+
+def _make(missing: Sequence[ExposureTotal]) -> None:
+    """Make rows, with what is known of their instruments, and the rows of their sectors."""
+    facts = facts_of({row.symbol for row in missing if row.symbol})
+    made = {row.key: row for row in missing}
+    for row in missing:
+        known = facts.get(row.symbol) or Facts()
+        row.sector, row.fx_rate, row.beta = known.sector, known.fx_rate, known.beta
+        if row.sector:
+            made.setdefault(sector_key(row.broker_name, row.sector), _sector_row(row))
+    ExposureTotal.objects.bulk_create([made[key] for key in sorted(made)], ignore_conflicts=True)
 
 
 @cache

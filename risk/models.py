@@ -1,11 +1,17 @@
 """What the desk must not exceed, who said so, and how much of it is in use."""
 
+from __future__ import annotations
+
 from decimal import Decimal
 
 from django.db import models
 from django.utils import timezone
 
 from tradingdesk.fields import ExactDecimalField, MoneyField, PriceField, QuantityField
+
+
+def _sum(help_text: str) -> MoneyField:
+    return MoneyField(default=Decimal(0), db_default=Decimal(0), help_text=help_text)
 
 
 class Scope(models.TextChoices):
@@ -116,18 +122,58 @@ class Halt(models.Model):
         return f"{self.scope} {self.scope_key}: {self.reason}"
 
 
+class ExchangeRate(models.Model):
+    """Units of the base currency for one of another, as last told; `source` is the pair's symbol or the account."""
+
+    currency = models.CharField(max_length=8, primary_key=True)
+    base_currency = models.CharField(max_length=8)
+    rate = PriceField()
+    told_at = models.DateTimeField()
+    source = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "exchange_rates"
+        ordering = ["currency"]
+
+    def __str__(self) -> str:
+        return f"{self.currency} {self.rate.normalize():f} {self.base_currency}"
+
+
+class ExposureTotalQuerySet(models.QuerySet):
+    """The kinds of rows."""
+
+    def accounts(self) -> ExposureTotalQuerySet:
+        """Totals of accounts."""
+        return self.filter(key__startswith="1:")
+
+    def symbols(self) -> ExposureTotalQuerySet:
+        """Totals of accounts and symbols."""
+        return self.filter(key__startswith="2:")
+
+    def sectors(self) -> ExposureTotalQuerySet:
+        """Totals of accounts and sectors."""
+        return self.filter(key__startswith="3:")
+
+
 class ExposureTotal(models.Model):
     """What is held and what is entered, kept as running totals so that its cost does not grow with history.
 
-    One row for the firm (`key` = "0:firm": a lock and `rules_version`), one per account ("1:alpaca":
-    `unreconciled`, and `gross`, the sum of its symbol rows) and one per account and symbol ("2:alpaca:IBM": the
-    rest).
-    Sorting by `key` is the order of locking: firm, account, symbol.
+    One row for the firm (`key` = "0:firm": a lock and `rules_version`), one per account ("1:alpaca": `unreconciled`,
+    and the sums of its symbol rows), one per account and symbol ("2:alpaca:IBM": the rest) and one per account and
+    sector ("3:alpaca:Technology": the sums of its symbol rows; what has no sector is in none).
+    Sorting by `key` is the order of locking: firm, account, symbol. Whoever moves a sector's row holds its account's.
+
+    Sums (`gross` and what follows it) are in the base currency, quantities in units, prices and notionals in the
+    instrument's currency. A symbol row without `fx_rate` is counted as if it were in the base currency, and noted in
+    `without_rate`, for which the gate denies what adds exposure.
     """
 
-    key = models.CharField(max_length=128, primary_key=True)
+    key = models.CharField(max_length=160, primary_key=True)
     broker_name = models.CharField(max_length=64, blank=True, default="")
     symbol = models.CharField(max_length=32, blank=True, default="")
+    sector = models.CharField(max_length=64, blank=True, default="", db_default="")
+    fx_rate = PriceField(null=True, blank=True, help_text="base currency for one of the instrument's; null: not known")
+    beta = ExactDecimalField(null=True, blank=True, help_text="to the benchmark; null: not known")
     position_qty = QuantityField(default=Decimal(0), help_text="signed: short below zero")
     open_buy_qty = QuantityField(default=Decimal(0))
     open_sell_qty = QuantityField(default=Decimal(0))
@@ -135,11 +181,19 @@ class ExposureTotal(models.Model):
     open_sell_notional = MoneyField(default=Decimal(0))
     mark_px = PriceField(default=Decimal(0))
     gross = MoneyField(default=Decimal(0), help_text="worst case of what is held and entered, by side")
+    net_high = _sum("held, and everything entered to buy")
+    net_low = _sum("held, less everything entered to sell")
+    beta_high = _sum("the higher net, times beta")
+    beta_low = _sum("the lower net, times beta")
+    without_rate = models.IntegerField(default=0, db_default=0, help_text="symbols here that no rate is known for")
+    without_beta = models.IntegerField(default=0, db_default=0, help_text="symbols here that no beta is known for")
     rules_version = models.PositiveBigIntegerField(default=0)
     unreconciled = models.TextField(
         blank=True, default="", db_default="", help_text="on what the desk and this account's broker do not agree"
     )
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ExposureTotalQuerySet.as_manager()
 
     class Meta:
         db_table = "exposure_totals"

@@ -74,7 +74,7 @@ def use_of_limits(limits: Iterable[Limit]) -> list[LimitUse]:
 def read_figures() -> Figures:
     """Read what limits are measured against."""
     values = dict(BrokerAccount.objects.filter(enabled=True).values_list("broker_name", "portfolio_value"))
-    totals = ExposureTotal.objects.filter(symbol="", broker_name__in=list(values)).order_by()
+    totals = ExposureTotal.objects.accounts().filter(broker_name__in=list(values)).order_by()
     gross = dict(totals.values_list("broker_name").annotate(total=Sum("gross")))
     return Figures({name: gross.get(name, Decimal(0)) for name in values}, sum(values.values(), Decimal(0)))
 

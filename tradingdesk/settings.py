@@ -46,6 +46,7 @@ DESK_BACKUP_DIR = Path(env.str("DESK_BACKUP_DIR", default=str(DATA_DIR / "backup
 DESK_ARCHIVE_DIR = Path(env.str("DESK_ARCHIVE_DIR", default=str(DATA_DIR / "archives")))
 DESK_PG_BIN = env.str("DESK_PG_BIN", default="")  # where pg_dump and pg_restore are, if not along PATH
 DESK_BASE_CURRENCY = env.str("DESK_BASE_CURRENCY", default="USD").upper()  # what the portfolio's risk is told in
+DESK_BETA_BENCHMARK = env.str("DESK_BETA_BENCHMARK", default="SPY").upper()  # what beta-adjusted exposure is told by
 REDIS_URL = env.str("REDIS_URL", default="")
 DATABASE_URL = env.str("DATABASE_URL", default="")
 try:
@@ -262,6 +263,7 @@ SCHEDULE = {
     "Read what is due at the brokers": {"task": "orders.tasks.dispatch_syncs", "every": 1},
     "Wake workers for what no wake-up reached": {"task": "orders.tasks.sweep", "every": 2},
     "Compare the desk with the brokers": {"task": "orders.tasks.dispatch_reconciliations", "every": 60},
+    "Weigh what is held and entered": {"task": "risk.tasks.refresh_measures", "every": 60},
     "Back the desk up": {
         "task": "tradingdesk.tasks.back_up_desk",
         "crontab": "15 2 * * *",

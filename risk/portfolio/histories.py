@@ -48,6 +48,11 @@ def choose(symbol: str, told: Mapping[str, Closes], today: date) -> Chosen | Pro
     return Chosen(fresh[name], name)
 
 
+def longest(told: Mapping[str, Closes]) -> Closes:
+    """The history that reaches furthest back, whoever told it; empty where nobody has."""
+    return max(told.values(), key=len, default={})
+
+
 def converted(chosen: Chosen, rates: Closes) -> Closes:
     """Put a history into another currency, on the days that have a rate."""
     return {day: px * rates[day] for day, px in chosen.closes.items() if day in rates}

@@ -240,6 +240,20 @@ def test_account_and_positions_are_those_of_our_account():
         ("AAPL", 10, Decimal("256.1")), ("BRK.B", -2, Decimal("400.5")), ("XWZ6", 1, Decimal("6.38443"))]  # fmt: skip
 
 
+def test_margins_and_the_rates_of_the_accounts_currencies_are_read():
+    rows = [("NetLiquidation", "100", "EUR"), ("TotalCashValue", "20", "EUR"), ("BuyingPower", "400", "EUR"),
+            ("InitMarginReq", "60.5", "EUR"), ("MaintMarginReq", "40", "EUR"),
+            ("ExchangeRate", "1.00", "BASE"), ("ExchangeRate", "1.00", "EUR"), ("ExchangeRate", "0.8612", "USD"),
+            ("ExchangeRate", "0.0057", "JPY"), ("CashBalance", "20", "BASE")]  # fmt: skip
+    with desk() as made:
+        made.tws.on(tws.ACCOUNT_SUMMARY, give(
+            *(tws.account_summary("ABOUT", ACCOUNT, *row) for row in rows), tws.account_summary_end("ABOUT"),
+        ))  # fmt: skip
+        state = made.adapter.account()
+    assert (state.initial_margin, state.maintenance_margin) == (Decimal("60.5"), 40)
+    assert state.exchange_rates == {"EUR": 1, "USD": Decimal("0.8612"), "JPY": Decimal("0.0057")}
+
+
 def test_account_without_its_figures_is_unknown():
     with desk() as made:
         made.tws.on(tws.ACCOUNT_SUMMARY, give(tws.account_summary_end("ABOUT")))

@@ -62,7 +62,7 @@ def broken_rules(max_order_qty: Decimal) -> Iterator[str]:
 
 def over_portfolio_limit(limit: Decimal) -> Iterator[str]:
     """Whether more is held and entered now than the firm may, but for what prices have moved."""
-    rows = ExposureTotal.objects.filter(symbol="").exclude(broker_name="")
+    rows = ExposureTotal.objects.accounts()
     gross = sum(rows.values_list("gross", flat=True), Decimal(0))
     if gross > limit * MARKET_MOVES:
         yield f"gross exposure {gross} is over the limit of {limit}"

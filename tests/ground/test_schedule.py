@@ -44,6 +44,7 @@ def test_every_row_that_migrations_make_is_one_of_the_desks_own_entries():
         "Read what is due at the brokers": 5,
         "Wake workers for what no wake-up reached": 5,
         COMPARE: 60,
+        "Weigh what is held and entered": 60,
         BACKUP: 3600,
     }
 

@@ -11,6 +11,8 @@ from risk.models import ExposureTotal
 from tradingdesk.fields import MONEY_PLACES, fit
 from tradingdesk.fix import Side, WorkingAs
 
+SUMS = ("gross", "net_high", "net_low", "beta_high", "beta_low", "without_rate", "without_beta")
+
 
 def assert_books_balance() -> None:
     """Assert that orders, positions, trade logs and exposure totals are what the executions and orders make them."""
@@ -110,12 +112,14 @@ def _trip_figures(trip) -> dict:
 
 
 def _assert_exposure_is_a_sum() -> None:
-    gross = defaultdict(Decimal)
+    sums = defaultdict(lambda: defaultdict(Decimal))
     for row in ExposureTotal.objects.exclude(symbol=""):
         _assert_symbol_row(row)
-        gross[row.broker_name] += row.gross
+        for key in (f"1:{row.broker_name}", f"3:{row.broker_name}:{row.sector}"):
+            for name in SUMS:
+                sums[key][name] += getattr(row, name)
     for row in ExposureTotal.objects.filter(symbol="").exclude(broker_name=""):
-        assert row.gross == gross[row.broker_name], row
+        assert {name: getattr(row, name) for name in SUMS} == {name: sums[row.key][name] for name in SUMS}, row
 
 
 def _assert_symbol_row(row: ExposureTotal) -> None:
@@ -126,9 +130,12 @@ def _assert_symbol_row(row: ExposureTotal) -> None:
     assert [row.open_buy_qty, row.open_buy_notional] == entered[Side.BUY], row
     assert [row.open_sell_qty, row.open_sell_notional] == entered[Side.SELL], row
     assert row.position_qty == _held(row.broker_name, row.symbol), row
-    value = row.position_qty * row.mark_px
-    worst = max(abs(value + row.open_buy_notional), abs(value - row.open_sell_notional))
-    assert row.gross == fit(worst, MONEY_PLACES), row
+    value, rate = row.position_qty * row.mark_px, row.fx_rate or 1
+    ends = (value + row.open_buy_notional) * rate, (value - row.open_sell_notional) * rate
+    assert row.gross == fit(max(map(abs, ends)), MONEY_PLACES), row
+    assert [row.net_high, row.net_low] == [fit(end, MONEY_PLACES) for end in ends], row
+    assert row.without_rate == (row.fx_rate is None and row.gross > 0), row
+    assert row.without_beta == (row.beta is None and row.gross > 0), row
 
 
 def _held(broker_name: str, symbol: str) -> Decimal:

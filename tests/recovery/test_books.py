@@ -65,6 +65,12 @@ def test_total_of_an_account_that_is_not_the_sum_of_its_symbols_is_named(traded)
     assert only().startswith("exposure 1:alpaca: 5 here")
 
 
+def test_total_of_a_sector_that_is_not_the_sum_of_its_symbols_is_named(traded):
+    ExposureTotal.objects.create(key="3:alpaca:Energy", broker_name="alpaca", sector="Energy", net_low=-7)
+
+    assert only() == "exposure 3:alpaca:Energy: -7 here, its symbols make 0 (net_low)"
+
+
 def test_missing_total_is_named(traded):
     ExposureTotal.objects.filter(key="2:alpaca:IBM").delete()
     assert "exposure of alpaca IBM: there is no total" in list(discrepancies())

@@ -5,9 +5,13 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from risk import exposure
-from risk.models import ExposureTotal
+from risk.facts import Facts
+from risk.models import ExchangeRate, ExposureTotal
+from risk.sums import SUMS
+from tests.factories import InstrumentFactory
 from tradingdesk.fix import Side
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +107,71 @@ def test_sum_stays_exact_over_many_small_moves_of_a_large_total():
 
     rows = ExposureTotal.objects.exclude(symbol="")
     assert ExposureTotal.objects.get(key="1:alpha").gross == sum(row.gross for row in rows)
+
+
+def sums(key: str) -> dict[str, Decimal]:
+    row = ExposureTotal.objects.get(key=key)
+    return {name: getattr(row, name) for name in SUMS if getattr(row, name)}
+
+
+@pytest.fixture
+def known_instruments():
+    """IBM of a sector and with a beta; ADS in euros, for which there is a rate; SAP in francs, for which is none."""
+    InstrumentFactory(symbol="IBM", sector="Technology", beta=Decimal("1.2"))
+    InstrumentFactory(symbol="ADS", sector="Technology", currency="EUR", beta=Decimal("-0.5"))
+    InstrumentFactory(symbol="SAP", currency="CHF")
+    told = {"base_currency": "USD", "told_at": timezone.now(), "source": "EUR/USD"}
+    ExchangeRate.objects.create(currency="EUR", rate=Decimal("1.1"), **told)
+
+
+def test_nets_are_of_everything_bought_and_of_everything_sold(known_instruments):
+    move("IBM", position_qty=10, mark_px=100)
+    move("IBM", qty=5, notional=500)
+    move("IBM", side=Side.SELL, qty=30, notional=3_000)
+
+    expected = {"gross": 2_000, "net_high": 1_500, "net_low": -2_000, "beta_high": 1_800, "beta_low": -2_400}
+    assert sums("2:alpha:IBM") == sums("1:alpha") == sums("3:alpha:Technology") == expected
+
+
+def test_sector_sums_its_symbols_in_the_base_currency_and_a_negative_beta_turns_the_ends(known_instruments):
+    move("IBM", qty=10, notional=1_000)
+    move("ADS", qty=10, notional=1_000)
+
+    assert sums("2:alpha:ADS") == {"gross": 1_100, "net_high": 1_100, "beta_low": -550}
+    in_both = {"gross": 2_100, "net_high": 2_100, "beta_high": 1_200, "beta_low": -550}
+    assert sums("3:alpha:Technology") == sums("1:alpha") == in_both
+
+
+def test_symbol_without_rate_and_beta_is_noted_while_something_is_there(known_instruments):
+    move("SAP", qty=10, notional=1_000)
+    with_it = sums("1:alpha")
+    move("SAP", qty=-10, notional=-1_000)
+
+    assert with_it == {"gross": 1_000, "net_high": 1_000, "without_rate": 1, "without_beta": 1}
+    assert sums("1:alpha") == {}
+
+
+def test_restating_moves_a_symbol_to_its_new_sector_rate_and_beta():
+    InstrumentFactory(symbol="IBM", sector="Technology")
+    row = exposure.lock_for_report("alpha", "IBM")
+    exposure.move(row, side=Side.BUY, qty=Decimal(10), notional=Decimal(1_000))
+
+    exposure.restate(row, Facts(sector="Services", fx_rate=Decimal(2), beta=Decimal("0.5")))
+
+    moved = {"gross": 2_000, "net_high": 2_000, "beta_high": 1_000}
+    assert (sums("3:alpha:Technology"), sums("3:alpha:Services"), sums("1:alpha")) == ({}, moved, moved)
+
+    exposure.restate(row, Facts())
+
+    unknown = {"gross": 1_000, "net_high": 1_000, "without_rate": 1, "without_beta": 1}
+    assert (sums("3:alpha:Services"), sums("1:alpha")) == ({}, unknown)
+
+
+def test_moving_a_symbol_of_a_sector_takes_as_many_statements_as_one_of_none(known_instruments):
+    def statements(symbol: str) -> int:
+        row = exposure.lock_for_report("alpha", symbol)
+        with CaptureQueriesContext(connection) as queries:
+            exposure.move(row, side=Side.BUY, qty=Decimal(1), notional=Decimal(1))
+        return len(queries)
+
+    assert statements("IBM") == statements("SAP") == 2

@@ -236,6 +236,8 @@ def account_state(raw: Mapping[str, Any], *, as_of: datetime) -> AccountState:
         as_of=as_of,
         trading_blocked=bool(blocks),
         shorting_enabled=bool(raw.get("shorting_enabled", True)),
+        initial_margin=quantity(raw, "initial_margin"),
+        maintenance_margin=quantity(raw, "maintenance_margin"),
         text=", ".join(blocks),
         raw=raw,
     )

@@ -303,8 +303,10 @@ class Adapter(BrokerAdapter):
     async def _account_state(self, session: Session) -> AccountState:
         as_of = datetime.now(UTC)
         rows = await session.account_summary()
-        mine = {tag: (value, currency) for account, tag, value, currency in rows if account == self._account.account_id}
-        return parsing.account_state(self._account.account_id, mine, as_of=as_of)
+        mine = [row for account, *row in rows if account == self._account.account_id]
+        figures = {tag: (value, currency) for tag, value, currency in mine}
+        rates = parsing.exchange_rates(mine)
+        return parsing.account_state(self._account.account_id, figures, as_of=as_of, exchange_rates=rates)
 
     async def _instruments(self, session: Session, symbols: list[str]) -> list[InstrumentInfo]:
         found = []

@@ -213,8 +213,14 @@ def position_state(contract: Any, position: float, avg_cost: float, fields: tupl
     )
 
 
-def account_state(account_id: str, rows: Mapping[str, tuple[str, str]], *, as_of: datetime) -> AccountState:
-    """Read the account summary: tag to (value, currency).
+def account_state(
+    account_id: str,
+    rows: Mapping[str, tuple[str, str]],
+    *,
+    as_of: datetime,
+    exchange_rates: Mapping[str, Decimal] | None = None,
+) -> AccountState:
+    """Read the account summary: tag to (value, currency); of the ledger in every currency, its rates.
 
     Raises:
         ValueError: a figure is missing or is no number.
@@ -230,8 +236,17 @@ def account_state(account_id: str, rows: Mapping[str, tuple[str, str]], *, as_of
         portfolio_value=equity,
         buying_power=buying_power,
         as_of=as_of,
+        initial_margin=number(rows["InitMarginReq"][0]) if "InitMarginReq" in rows else None,
+        maintenance_margin=number(rows["MaintMarginReq"][0]) if "MaintMarginReq" in rows else None,
+        exchange_rates=exchange_rates or {},
         raw={tag: list(row) for tag, row in rows.items()},
     )
+
+
+def exchange_rates(rows: Iterable[tuple[str, str, str]]) -> dict[str, Decimal]:
+    """Read the ledger of an account: units of its own currency for one of each that it has, but for the sum's line."""
+    told = {currency: optional(value) for tag, value, currency in rows if tag == "ExchangeRate"}
+    return {currency: rate for currency, rate in told.items() if currency not in ("", "BASE") and rate and rate > 0}
 
 
 def instrument_info(details: Any) -> InstrumentInfo | None:

@@ -21,7 +21,10 @@ from .wire import Commission, CompletedOrder, Notice, OpenOrder, OrderStatus, Tr
 log = logging.getLogger(__name__)
 
 OPEN_ORDERS, COMPLETED_ORDERS, POSITIONS, TIME = "open orders", "completed orders", "positions", "the time"
-SUMMARY_TAGS = "AccountType,NetLiquidation,TotalCashValue,BuyingPower,GrossPositionValue,AvailableFunds,ExcessLiquidity"
+SUMMARY_TAGS = (
+    "AccountType,NetLiquidation,TotalCashValue,BuyingPower,GrossPositionValue,AvailableFunds,ExcessLiquidity,"
+    "InitMarginReq,MaintMarginReq,$LEDGER:ALL"  # the ledger has the rates of the account's currencies
+)
 WHEN_CUT_OFF = 2.0
 LONGEST_THROTTLE = 3.0
 # How long an order waits for one that got an earlier id and was not sent yet.
