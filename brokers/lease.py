@@ -51,6 +51,12 @@ def is_ours(broker_name: str) -> bool:
     return ours.exists()
 
 
+def held_here() -> set[str]:
+    """The accounts that this process holds now."""
+    ours = AccountLease.objects.filter(holder=this_process(), expires_at__gt=timezone.now())
+    return set(ours.values_list("pk", flat=True))
+
+
 def give_back(broker_name: str) -> None:
     """Let another process have it now."""
     AccountLease.objects.filter(pk=broker_name, holder=this_process()).update(holder="", expires_at=None)

@@ -1,6 +1,7 @@
 """Which accounts a worker serves: those whose queues it was started with; with the queue `brokers` all, also new ones.
 
-An account that is added or enabled while the desk runs gets its queue and its stream within moments.
+An account that is added or enabled while the desk runs gets its queue and its stream within moments. Of the accounts
+that this process holds it also hears hails (`tradingdesk.hails`), and does what they ask in Celery's own threads.
 """
 
 import logging
@@ -9,17 +10,22 @@ from collections.abc import Iterable
 
 from django.db import DatabaseError, connection
 
+from brokers import lease
 from brokers.models import BrokerAccount
-from orders import wakeups
+from orders import sending, wakeups
 from orders.models import OrderRequest
 from orders.streaming import keep_streams
+from tradingdesk.hails import Listener
 from tradingdesk.queues import BROKERS_QUEUE, broker_queue
+from tradingdesk.tasks import leave_lost_connections
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 2.0
 STOP_SECONDS = 5.0
 TAKEN_OVER_AT_MOST = 500
+# More wait as messages: a worker that is told to end does what it has taken first.
+HAILS_AT_MOST = 200
 
 
 class Service:
@@ -33,6 +39,8 @@ class Service:
         self._streams: set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="accounts", daemon=True)
+        self._listener = Listener(self._hear)
+        self._room = threading.BoundedSemaphore(HAILS_AT_MOST)
 
     @property
     def is_needed(self) -> bool:
@@ -44,10 +52,17 @@ class Service:
         self.look()
         take_over(queue.removeprefix(broker_queue("")) for queue in self._queues)
         self._thread.start()
+        self._listener.start()
+
+    def fall_silent(self) -> None:
+        """Hear no hails any more: whoever calls sends a message, which waits for the next worker."""
+        self._listener.stop()
 
     def stop(self) -> None:
         """Begin nothing new any more."""
+        self.fall_silent()
         self._stopping.set()
+        self._listener.join(STOP_SECONDS)
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
 
@@ -62,6 +77,28 @@ class Service:
             if enabled and queue in self._queues and name not in self._streams:
                 self._streams.add(name)
                 keep_streams([name])
+        held = {broker_queue(name) for name in lease.held_here()}
+        self._listener.listen(held & self._queues)
+
+    def _hear(self, queue: str, word: str) -> None:
+        """Have a request that was called out sent, or asked about, by a thread of the worker."""
+        request_pk = int(word)
+        if self._room.acquire(blocking=False):
+            try:
+                self._consumer.pool.executor.submit(self._bring_forward, request_pk)
+                return
+            except RuntimeError:  # the pool takes nothing more: the worker ends
+                self._room.release()
+        wakeups.wake(wakeups.SEND_REQUEST, request_pk, queue=queue)
+
+    def _bring_forward(self, request_pk: int) -> None:
+        try:
+            sending.send_request(request_pk)
+        except Exception:
+            log.exception("request %s could not be brought forward: the sweeper tries again", request_pk)
+        finally:
+            leave_lost_connections()
+            self._room.release()
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_EVERY):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from celery import shared_task
-from celery.signals import worker_ready, worker_shutdown
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -119,6 +119,13 @@ def serve_accounts(sender, **kwargs) -> None:
     if service.is_needed:
         _services.append(service)
         service.start()
+
+
+@worker_shutting_down.connect
+def fall_silent(**kwargs) -> None:
+    """What comes now waits for the next worker."""
+    for service in _services:
+        service.fall_silent()
 
 
 @worker_shutdown.connect

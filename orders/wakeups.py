@@ -10,6 +10,7 @@ from kombu.exceptions import OperationalError
 
 from orders.models import Order, OrderRequest
 from tradingdesk.celery import app
+from tradingdesk.hails import hail
 from tradingdesk.queues import DESK_QUEUE, broker_queue
 
 SEND_REQUEST = "orders.tasks.send_request"
@@ -29,9 +30,14 @@ _last_slot: dict[tuple[str, tuple[str, ...]], int] = {}
 
 
 def send_soon(request: OrderRequest, *, countdown: float = 0) -> None:
-    """Wake the broker's worker for a request, after the commit at hand."""
+    """Wake the broker's worker for a request, after the commit at hand: by a hail, else by a message."""
     queue = broker_queue(request.broker_name)
-    transaction.on_commit(lambda: wake(SEND_REQUEST, request.pk, queue=queue, countdown=countdown))
+
+    def wake_up() -> None:
+        if countdown or not hail(queue, str(request.pk)):
+            wake(SEND_REQUEST, request.pk, queue=queue, countdown=countdown)
+
+    transaction.on_commit(wake_up)
 
 
 def route_soon(order: Order) -> None:
