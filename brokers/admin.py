@@ -197,8 +197,29 @@ class ListingAdmin(ReadOnlyAdmin):
         return Q(instrument__in=Instrument.objects.filter(symbol__startswith=term.upper()))
 
 
+class ListedAdmin(ReadOnlyAdmin):
+    """Figures of what an account lists, found by the symbol."""
+
+    list_filter = ("listing__account",)
+    list_select_related = ("listing__instrument",)
+    search_fields = ("listing__broker_symbol",)
+    search_help_text = "Symbol"
+    sortable_by = ()
+
+    def search_by(self, term: str) -> Q:
+        return Q(listing__instrument__in=Instrument.objects.filter(symbol__startswith=term.upper()))
+
+    @admin.display(description="symbol")
+    def symbol(self, row: Quote | DailyBar) -> str:
+        return row.listing.instrument.symbol
+
+    @admin.display(description="broker")
+    def broker(self, row: Quote | DailyBar) -> str:
+        return row.listing.account_id
+
+
 @admin.register(Quote)
-class QuoteAdmin(ReadOnlyAdmin):
+class QuoteAdmin(ListedAdmin):
     """The latest best bid and offer of each listing that anybody wanted."""
 
     list_display = (
@@ -212,27 +233,11 @@ class QuoteAdmin(ReadOnlyAdmin):
         shown.column("quote_time", "quoted (UTC)", show=shown.stamp),
         shown.column("received_at", "confirmed (UTC)", show=shown.stamp),
     )
-    list_filter = ("listing__account",)
-    list_select_related = ("listing__instrument",)
-    search_fields = ("listing__broker_symbol",)
-    search_help_text = "Symbol"
     ordering = ("pk",)
-    sortable_by = ()
-
-    def search_by(self, term: str) -> Q:
-        return Q(listing__instrument__in=Instrument.objects.filter(symbol__startswith=term.upper()))
-
-    @admin.display(description="symbol")
-    def symbol(self, quote: Quote) -> str:
-        return quote.listing.instrument.symbol
-
-    @admin.display(description="broker")
-    def broker(self, quote: Quote) -> str:
-        return quote.listing.account_id
 
 
 @admin.register(DailyBar)
-class DailyBarAdmin(ReadOnlyAdmin):
+class DailyBarAdmin(ListedAdmin):
     """Whole trading days, adjusted for splits and dividends, as each account's broker tells them."""
 
     list_display = (
@@ -247,22 +252,6 @@ class DailyBarAdmin(ReadOnlyAdmin):
         "feed",
         shown.column("received_at", "told (UTC)", show=shown.stamp),
     )
-    list_filter = ("listing__account",)
-    list_select_related = ("listing__instrument",)
-    search_fields = ("listing__broker_symbol",)
-    search_help_text = "Symbol"
-    sortable_by = ()
-
-    def search_by(self, term: str) -> Q:
-        return Q(listing__instrument__in=Instrument.objects.filter(symbol__startswith=term.upper()))
-
-    @admin.display(description="symbol")
-    def symbol(self, bar: DailyBar) -> str:
-        return bar.listing.instrument.symbol
-
-    @admin.display(description="broker")
-    def broker(self, bar: DailyBar) -> str:
-        return bar.listing.account_id
 
 
 @admin.register(AccountSnapshot)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 
 from django.utils import timezone
 from prometheus_client.core import Metric
@@ -31,18 +32,8 @@ def gauges() -> Iterator[Metric]:
         ["broker_name"],
         [(name, bool(health and health.healthy)) for name, health in found],
     )
-    yield gauge(
-        "desk_broker_latency_seconds",
-        "Time of the last answered call",
-        ["broker_name"],
-        [(name, health.latency_ms / 1000) for name, health in called if health.latency_ms is not None],
-    )
-    yield gauge(
-        "desk_broker_silence_seconds",
-        "Time since the broker last answered",
-        ["broker_name"],
-        [(name, (now - health.last_ok_at).total_seconds()) for name, health in called if health.last_ok_at],
-    )
+    yield _figure("desk_broker_latency_seconds", "Time of the last answered call", called, _latency)
+    yield _figure("desk_broker_silence_seconds", "Time since the broker last answered", called, partial(_silence, now))
     yield _figure("desk_broker_connected", "1 while the long connection is open", called, lambda h: h.is_connected)
     yield _figure("desk_broker_error_rate", "Share of recent calls that failed", called, lambda h: h.error_rate)
     yield _figure("desk_broker_requests_left", "Requests that the broker takes now", called, lambda h: h.requests_left)
@@ -57,6 +48,14 @@ def gauges() -> Iterator[Metric]:
             if getattr(health, column) is not None
         ],
     )
+
+
+def _latency(health: AccountHealth) -> float | None:
+    return None if health.latency_ms is None else health.latency_ms / 1000
+
+
+def _silence(now: datetime, health: AccountHealth) -> float | None:
+    return (now - health.last_ok_at).total_seconds() if health.last_ok_at else None
 
 
 def _figure(

@@ -85,12 +85,24 @@ def test_ibkrs_own_client_lives_the_life_of_an_order_and_sees_what_ib_async_sees
     assert theirs["ticks"]["size 3"] == "1000"
 
 
+def told(status: str, order: list, why: str = "") -> list:
+    """The status of an order of which nothing has filled."""
+    return ["status", status, "0", order[1], "0", "0", 3, why]
+
+
+def shown(status: str, order: list, why: str = "") -> list[list]:
+    """An order as it is opened, with the status that follows."""
+    return [["open", status, *order], told(status, order, why)]
+
+
+def cancelled(order: list) -> list[list]:
+    return [told("Cancelled", order), ["error", 202]]
+
+
 ORDERS = {
     "0": [
-        ["open", "PreSubmitted", *BUY_10],
-        ["status", "PreSubmitted", "0", "10", "0", "0", 3, ""],
-        ["open", "Submitted", *BUY_10],
-        ["status", "Submitted", "0", "10", "0", "0", 3, ""],
+        *shown("PreSubmitted", BUY_10),
+        *shown("Submitted", BUY_10),
         ["execution"],
         ["open", "Filled", *BUY_10],
         ["status", "Filled", "10", "0", "182", "182", 3, ""],
@@ -98,63 +110,26 @@ ORDERS = {
         ["execution"],
     ],
     "1": [
-        ["open", "PreSubmitted", *BUY_5],
-        ["status", "PreSubmitted", "0", "5", "0", "0", 3, ""],
-        ["open", "Submitted", *BUY_5],
-        ["status", "Submitted", "0", "5", "0", "0", 3, ""],
-        ["open", "Submitted", *BUY_4],
-        ["status", "Submitted", "0", "4", "0", "0", 3, ""],
-        ["open", "Submitted", *BUY_4],
-        ["status", "Submitted", "0", "4", "0", "0", 3, ""],
-        ["status", "PendingCancel", "0", "4", "0", "0", 3, ""],
-        ["status", "Cancelled", "0", "4", "0", "0", 3, ""],
-        ["error", 202],
+        *shown("PreSubmitted", BUY_5),
+        *shown("Submitted", BUY_5),
+        *shown("Submitted", BUY_4) * 2,
+        told("PendingCancel", BUY_4),
+        *cancelled(BUY_4),
     ],
-    "2": [
-        ["open", "PreSubmitted", *STOP_3],
-        ["status", "PreSubmitted", "0", "3", "0", "0", 3, "trigger"],
-        ["open", "PreSubmitted", *STOP_3],
-        ["status", "PreSubmitted", "0", "3", "0", "0", 3, "trigger"],
-        ["open", "PreSubmitted", *STOP_3],
-        ["status", "PreSubmitted", "0", "3", "0", "0", 3, "trigger"],
-    ],
+    "2": shown("PreSubmitted", STOP_3, "trigger") * 3,
     "5": [
-        ["open", "PreSubmitted", *ENTRY_2],
-        ["status", "PreSubmitted", "0", "2", "0", "0", 3, ""],
-        ["open", "Submitted", *ENTRY_2],
-        ["status", "Submitted", "0", "2", "0", "0", 3, ""],
-        ["status", "PendingCancel", "0", "2", "0", "0", 3, ""],
-        ["status", "Cancelled", "0", "2", "0", "0", 3, ""],
-        ["error", 202],
+        *shown("PreSubmitted", ENTRY_2),
+        *shown("Submitted", ENTRY_2),
+        told("PendingCancel", ENTRY_2),
+        *cancelled(ENTRY_2),
     ],
-    "6": [
-        ["open", "PreSubmitted", *PROFIT_2],
-        ["status", "PreSubmitted", "0", "2", "0", "0", 3, "child"],
-        ["status", "Cancelled", "0", "2", "0", "0", 3, ""],
-        ["error", 202],
-    ],
+    "6": [*shown("PreSubmitted", PROFIT_2, "child"), *cancelled(PROFIT_2)],
+    "7": [*shown("PreSubmitted", LOSS_2, "child,trigger"), *cancelled(LOSS_2)],
     "8": [
-        ["open", "PreSubmitted", *EXIT_2],
-        ["status", "PreSubmitted", "0", "2", "0", "0", 3, ""],
-        ["open", "Submitted", *EXIT_2],
-        ["status", "Submitted", "0", "2", "0", "0", 3, ""],
-        ["status", "PendingCancel", "0", "2", "0", "0", 3, ""],
-        ["status", "Cancelled", "0", "2", "0", "0", 3, ""],
-        ["error", 202],
+        *shown("PreSubmitted", EXIT_2),
+        *shown("Submitted", EXIT_2),
+        told("PendingCancel", EXIT_2),
+        *cancelled(EXIT_2),
     ],
-    "9": [
-        ["open", "PreSubmitted", *STOP_2],
-        ["status", "PreSubmitted", "0", "2", "0", "0", 3, "trigger"],
-        ["open", "PreSubmitted", *STOP_2],
-        ["status", "PreSubmitted", "0", "2", "0", "0", 3, "trigger"],
-        ["status", "PendingCancel", "0", "2", "0", "0", 3, ""],
-        ["status", "Cancelled", "0", "2", "0", "0", 3, ""],
-        ["error", 202],
-    ],
-    "7": [
-        ["open", "PreSubmitted", *LOSS_2],
-        ["status", "PreSubmitted", "0", "2", "0", "0", 3, "child,trigger"],
-        ["status", "Cancelled", "0", "2", "0", "0", 3, ""],
-        ["error", 202],
-    ],
+    "9": [*shown("PreSubmitted", STOP_2, "trigger") * 2, told("PendingCancel", STOP_2), *cancelled(STOP_2)],
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -100,13 +100,34 @@ async def close_all_positions(request: web.Request) -> web.Response:
 
 
 def _account_words(front: Front, account: Account) -> dict[str, Any]:
-    engine, rules = front.venue.engine, account.rules
-    equity, power = account.equity(engine.mark), account.buying_power(engine.mark)
-    values = [holding.qty * engine.mark(symbol) for symbol, holding in account.holdings.items()]
+    money = _money(front.venue.engine.mark, account)
+    return {
+        "id": stable_id("account", account.name),
+        "account_number": f"SBX{stable_id('account', account.name)[:8].upper()}",
+        "status": "ACTIVE",
+        "crypto_status": "INACTIVE",
+        "currency": "USD",
+        **{name: number(value, 2) for name, value in money.items()},
+        "multiplier": number(account.rules.multiplier),
+        "trading_blocked": False,
+        "transfers_blocked": False,
+        "account_blocked": False,
+        "trade_suspended_by_user": False,
+        "shorting_enabled": account.rules.shorting,
+        "options_approved_level": 0,
+        "options_trading_level": 0,
+        "created_at": CREATED_AT,
+        "balance_asof": f"{front.venue.clock().astimezone(NEW_YORK) - timedelta(days=1):%Y-%m-%d}",
+    }
+
+
+def _money(mark: Callable[[str], Decimal], account: Account) -> dict[str, Decimal]:
+    equity, power = account.equity(mark), account.buying_power(mark)
+    values = [holding.qty * mark(symbol) for symbol, holding in account.holdings.items()]
     long_value, short_value = sum((v for v in values if v > 0), ZERO), sum((v for v in values if v < 0), ZERO)
     gross = long_value - short_value
     plain_power = max(equity - gross - account.held_cash, ZERO)
-    money = {
+    return {
         "cash": account.cash,
         "equity": equity,
         "portfolio_value": equity,
@@ -128,24 +149,6 @@ def _account_words(front: Front, account: Account) -> dict[str, Any]:
         "pending_transfer_out": ZERO,
         "intraday_adjustments": ZERO,
         "pending_reg_taf_fees": ZERO,
-    }
-    return {
-        "id": stable_id("account", account.name),
-        "account_number": f"SBX{stable_id('account', account.name)[:8].upper()}",
-        "status": "ACTIVE",
-        "crypto_status": "INACTIVE",
-        "currency": "USD",
-        **{name: number(value, 2) for name, value in money.items()},
-        "multiplier": number(rules.multiplier),
-        "trading_blocked": False,
-        "transfers_blocked": False,
-        "account_blocked": False,
-        "trade_suspended_by_user": False,
-        "shorting_enabled": rules.shorting,
-        "options_approved_level": 0,
-        "options_trading_level": 0,
-        "created_at": CREATED_AT,
-        "balance_asof": f"{front.venue.clock().astimezone(NEW_YORK) - timedelta(days=1):%Y-%m-%d}",
     }
 
 
