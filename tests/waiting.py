@@ -8,7 +8,7 @@ T = TypeVar("T")
 LOOK_EVERY_S = 0.01
 
 
-def eventually(condition: Callable[[], T], what: str = "it", within: float = 20.0) -> T:
+def eventually(condition: Callable[[], T], what: str = "it", within: float = 30.0) -> T:
     """Wait until the condition gives something true, and give that; fail when it does not within so many seconds."""
     deadline = time.monotonic() + within
     while not (found := condition()):

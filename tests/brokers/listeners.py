@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from brokers.messages import CancelRejected, ExecutionReport, QuoteState
-from tests.brokers.stream_clients import eventually
+from tests.waiting import eventually
 from tradingdesk.fix import ExecType
 
 

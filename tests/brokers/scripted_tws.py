@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Condition, Thread
@@ -170,14 +169,6 @@ class Recorder:
         with self._changed:
             change()
             self._changed.notify_all()
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    """Wait for what no listener tells."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 @contextmanager

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -12,17 +11,9 @@ from alpaca.data.live import StockDataStream
 from alpaca.trading.stream import TradingStream
 
 from tests.brokers.sandbox_process import SandboxProcess
+from tests.waiting import eventually
 
 DEADLINE_S = 20.0
-
-
-def eventually(condition: Callable[[], Any], what: str = "it") -> Any:
-    """Wait until something holds; what it gave."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come about in time"
-        time.sleep(0.005)
-    return found
 
 
 class Heard(list):

@@ -15,7 +15,7 @@ from brokers.messages import CancelOrder, ExecutionReport, NewOrder, ReplaceOrde
 from tests.brokers.alpaca_samples import market_order, new_order
 from tests.brokers.listeners import KeepingListener
 from tests.brokers.sandbox_process import SandboxProcess
-from tests.brokers.stream_clients import eventually
+from tests.waiting import eventually
 from tradingdesk.fix import ExecType, OrdStatus, Side
 
 pytestmark = pytest.mark.slow

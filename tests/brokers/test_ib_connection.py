@@ -8,11 +8,12 @@ import pytest
 
 from brokers.adapters.interactive_brokers.adapter import Adapter
 from brokers.messages import OutcomeUnknown, TryLater
+from tests.waiting import eventually
 from tradingdesk.fix import ExecType
 
 from . import tws_messages as tws
 from .ib_desk import ACCOUNT, PERM_ID, connected, desk, has_nothing, limit_order
-from .scripted_tws import Recorder, scripted_tws, wait_until
+from .scripted_tws import Recorder, scripted_tws
 
 
 def refused(server, **settings) -> str:
@@ -54,7 +55,7 @@ def test_client_id_in_use_is_waited_for_and_not_changed():
             with pytest.raises(TryLater):
                 made.adapter.open_orders()
             server.refuse_with = None
-            wait_until(lambda: server.lines)
+            eventually(lambda: server.lines)
             assert server.lines[0].client_id == 1
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from brokers.adapters.interactive_brokers import dialogue, tracker
 from brokers.messages import NotSupported, OrderRefused, OutcomeUnknown, TryLater
+from tests.waiting import eventually
 from tradingdesk.fix import ExecType, OrdStatus, TimeInForce
 
 from . import tws_messages as tws
 from .ib_desk import ACCOUNT, PERM_ID, acknowledge, cancel, connected, desk, echo, limit_order, replacement
-from .scripted_tws import wait_until
 
 OURS = str(PERM_ID + 7)
 
@@ -351,7 +351,7 @@ def test_after_a_reconnect_ids_go_on_and_the_order_is_still_known():
         made.heard.wait_until(lambda: made.heard.connections == 2)
         with pytest.raises(TryLater, match="can be used no more"):
             made.adapter.submit(limit_order("c-2", wire_ref=unsent))
-        wait_until(lambda: len(made.tws.lines) == 2)
+        eventually(lambda: len(made.tws.lines) == 2)
         assert int(made.adapter.next_wire_ref().partition(":")[2]) > int(unsent.partition(":")[2])
         made.tws.say(tws.order_status(7, "Cancelled", perm_id=OURS))
         assert made.wait_for(ExecType.CANCELED).client_order_id == "c-1"

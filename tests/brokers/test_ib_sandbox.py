@@ -15,9 +15,10 @@ from brokers.adapters.interactive_brokers.adapter import Adapter
 from brokers.messages import CancelOrder, NewOrder, NotSupported, OrderRefused, OutcomeUnknown, ReplaceOrder, TryLater
 from tests.brokers.sandbox_client import TwsAdmin
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
+from tests.waiting import eventually
 from tradingdesk.fix import ExecType, OrdStatus, OrdType, Side, TimeInForce
 
-from .scripted_tws import Recorder, wait_until
+from .scripted_tws import Recorder
 
 pytestmark = pytest.mark.slow
 
@@ -208,7 +209,7 @@ def test_changes_by_hand_are_told(made):
     before = made.tws.order(label)["venue_order_id"]
     made.tws.change(perm_id, lmt_price="99")
     assert made.wait_for(ExecType.RESTATED, label).price == 99
-    wait_until(lambda: made.tws.order(label)["venue_order_id"] != before)
+    eventually(lambda: made.tws.order(label)["venue_order_id"] != before)
     made.tws.fill(perm_id, 4, "98.5")
     trade = made.wait_for(ExecType.TRADE, report.client_order_id)
     assert (trade.last_qty, trade.last_px) == (4, Decimal("98.5"))
@@ -282,7 +283,7 @@ def test_list_without_an_end_is_unknown_until_one_is_complete(sandbox, operation
         sandbox.admin.fault("no_end", operation=operation, account="interactive_brokers")
         with pytest.raises(OutcomeUnknown):
             short.adapter.find_order("nobody's")
-        wait_until(lambda: answers_with_none(short.adapter))
+        eventually(lambda: answers_with_none(short.adapter))
 
 
 def answers_with_none(adapter: Adapter) -> bool:
@@ -371,7 +372,7 @@ def test_quotes_are_read_watched_and_missing_with_a_reason(made, sandbox, caplog
     made.adapter.watch_quotes([])
     made.tws.market_data("none")
     try:
-        wait_until(lambda: made.adapter.quotes(["IBM"]) == [])
+        eventually(lambda: made.adapter.quotes(["IBM"]) == [])
         assert "no quote of IBM at Interactive Brokers: 354" in caplog.text
     finally:
         made.tws.market_data("live")

@@ -12,7 +12,7 @@ from alpaca.trading.client import TradingClient
 
 from tests.brokers.sandbox_contract import MISSING, contract_of
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
-from tests.brokers.stream_clients import eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

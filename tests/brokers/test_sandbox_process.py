@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, TrailingStopOrderRequest
 
 from tests.brokers.sandbox_process import ROOT, SandboxProcess, start_sandbox
+from tests.waiting import eventually
 
 DEADLINE_S = 20.0
 
@@ -28,14 +28,6 @@ pytestmark = pytest.mark.slow  # each test starts a process of its own
 
 def client_of(sandbox: SandboxProcess, account: str = "alpaca") -> TradingClient:
     return TradingClient(*sandbox.keys(account), url_override=sandbox.url)
-
-
-def eventually(condition: Callable[[], object]) -> object:
-    deadline = time.monotonic() + DEADLINE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
-    return found
 
 
 def limit(client_order_id: str, **more) -> LimitOrderRequest:

@@ -12,7 +12,8 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.models import TradeUpdate
 
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
-from tests.brokers.stream_clients import Heard, eventually, quotes, trade_updates
+from tests.brokers.stream_clients import Heard, quotes, trade_updates
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from contextlib import suppress
 
 import pytest
@@ -12,6 +11,7 @@ from ib_async import IB, LimitOrder, MarketOrder, Stock
 
 from tests.brokers.sandbox_process import start_sandbox
 from tests.brokers.sandbox_tws_client import TwsClient, TwsGone
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -28,13 +28,6 @@ def orderly(sandbox):
 @pytest.fixture
 def port(sandbox) -> int:
     return sandbox.tws_port()
-
-
-def until(happened, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def executions(client: TwsClient) -> list[list[str]]:
@@ -122,7 +115,7 @@ def test_connection_dropped_after_the_order_was_taken_says_nothing_but_it_lives(
         client.place("IBM", "BUY", 1, orderRef="after")
         assert client.is_ended()
         assert not [word for word in client.told() if word.startswith("o")]
-    until(lambda: sandbox.admin.tws().order("after")["status"] == "Filled")
+    eventually(lambda: sandbox.admin.tws().order("after")["status"] == "Filled")
     with TwsClient(port, 45) as again:
         assert again.next_id == 2
         assert [message[26] for message in executions(again)] == ["after"]
@@ -254,14 +247,14 @@ def test_reset_breaks_all_connections_and_refuses_new_ones_until_it_is_over(sand
             return False
         return True
 
-    until(back)
+    eventually(back)
 
 
 def test_disconnect_reaches_the_clients_of_tws(sandbox, port):
     with TwsClient(port, 52) as client:
         assert sandbox.admin.disconnect("interactive_brokers") == 1
         assert client.is_ended()
-    until(lambda: sandbox.admin.tws().clients() == [])
+    eventually(lambda: sandbox.admin.tws().clients() == [])
 
 
 def test_stream_faults_drop_and_double_order_messages(sandbox, port):

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from brokers.adapter import BrokerAdapter, Capabilities
 from brokers.messages import BarState, CancelOrder, ExecutionReport, NewOrder, OutcomeUnknown, ReplaceOrder, TryLater
 from tests.brokers.listeners import KeepingListener
-from tests.brokers.stream_clients import eventually
 from tests.conformance.harness import Harness, TakenOrder
+from tests.waiting import eventually
 from tradingdesk.fix import ExecType, OrdStatus, OrdType, Side, TimeInForce
 
 T = TypeVar("T")

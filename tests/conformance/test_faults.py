@@ -5,9 +5,9 @@ import contextlib
 import pytest
 
 from brokers.messages import BrokerError, OrderRefused, OutcomeUnknown, TryLater
-from tests.brokers.stream_clients import eventually
 from tests.conformance.bench import RESTING, Bench, cancel_of, change_of, new_order
 from tests.conformance.cases import each, read_faults, send_faults
+from tests.waiting import eventually
 from tradingdesk.fix import OrdStatus
 
 pytestmark = pytest.mark.slow

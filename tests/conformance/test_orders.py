@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from brokers.messages import CancelOrder, NotSupported, OrderRefused, ReplaceOrder, TryLater
-from tests.brokers.stream_clients import eventually
 from tests.conformance.bench import FAR_ABOVE, RESTING, assert_well_formed, cancel_of, change_of
 from tests.conformance.cases import claimed_groups, claimed_orders, each, refused_orders
+from tests.waiting import eventually
 from tradingdesk.fix import ExecType, OrderClass, OrdStatus, OrdType, Side, TimeInForce
 
 pytestmark = pytest.mark.slow

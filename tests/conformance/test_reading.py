@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from brokers.messages import NotSupported
-from tests.brokers.stream_clients import eventually
 from tests.conformance.bench import FAR_BELOW, RESTING, assert_well_formed, bench_for, cancel_of, change_of
 from tests.conformance.harness import ASK_PX, BID_PX
+from tests.waiting import eventually
 from tradingdesk.fix import ExecType, OrdStatus, Side
 
 pytestmark = pytest.mark.slow

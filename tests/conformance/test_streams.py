@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 
 from brokers.messages import ExecutionReport
-from tests.brokers.stream_clients import eventually
 from tests.conformance.bench import RESTING, Bench, assert_well_formed, bench_for, cancel_of, change_of
 from tests.conformance.cases import each, stream_faults
 from tests.conformance.harness import ASK_PX, BID_PX
+from tests.waiting import eventually
 from tradingdesk.fix import ExecType, Side
 
 pytestmark = pytest.mark.slow

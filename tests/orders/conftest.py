@@ -1,9 +1,11 @@
 """What the stage tests share: a desk with fresh rules, and the wake-ups that would have gone out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
+from brokers.adapters.alpaca.adapter import Adapter
 from orders import sending, sync, wakeups
 from orders.models import Order
 from orders.reconcile import reading
@@ -76,3 +78,12 @@ def broker(db) -> Counterparty:
     order = submit(client_order_id="X", strategy="trend")
     sent(order)
     return Counterparty(order)
+
+
+@pytest.fixture
+def by_hand(sandbox, name) -> Iterator[Adapter]:
+    """A person at the broker's own screen, in the account of the module's fixture `name`."""
+    key, secret = sandbox.keys(name)
+    adapter = Adapter({"api_key": key, "secret_key": secret, "base_url": sandbox.url})
+    yield adapter
+    adapter.close()

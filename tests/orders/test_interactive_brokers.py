@@ -1,62 +1,37 @@
 """The desk and the sandbox's TWS: from the ticket to the booked fill, and what a person does at TWS meanwhile."""
 
-import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 import pytest
 from django.db import connection
 
-from brokers import lease
-from brokers.gateway import close_gateways, gateway_for
 from brokers.models import BrokerAccount
 from orders import sending, sync
 from orders.changes import parse_changes, request_cancel, request_replace
 from orders.models import Execution, Order
 from orders.reconcile.run import reconcile_account
-from orders.streaming import DeskListener
 from risk.rulebook import forget
 from tests.factories import trading_desk
+from tests.orders.at_brokers import AT_TWS, held_at_tws, send
 from tests.orders.desk import submit
 from tests.orders.invariants import assert_books_balance
+from tests.waiting import eventually
 from tradingdesk.fix import OrdStatus, RequestState
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
-NAME = "interactive_brokers"
 
 
 @pytest.fixture
 def account(sandbox, wakings) -> Iterator[BrokerAccount]:
     """The desk's account at TWS, held by this process and listened to."""
     forget()
-    (account,) = trading_desk(NAME)
-    settings = {"port": sandbox.tws_port(), "account_id": sandbox.tws_account_id(), "client_id": 501}
-    account.adapter, account.settings = "interactive_brokers", settings
-    account.save()
+    (account,) = trading_desk(AT_TWS)
     sandbox.admin.clear()
     sandbox.admin.push_quote("IBM", "182.44", "182.46")
-    assert lease.take(NAME)
-    gateway = gateway_for(account)
-    gateway.start(DeskListener(account, gateway))
-    reconcile_account(NAME)
-    yield account
-    close_gateways()
-    lease.give_back(NAME)
+    with held_at_tws(account, sandbox, client_id=501):
+        yield account
     forget()
-
-
-def send(order: Order) -> Order:
-    for request in order.requests.filter(state=RequestState.QUEUED):
-        sending.send_request(request.pk)
-    order.refresh_from_db()
-    return order
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def is_(order: Order, status: OrdStatus) -> Callable[[], bool]:
@@ -65,7 +40,7 @@ def is_(order: Order, status: OrdStatus) -> Callable[[], bool]:
 
 def test_order_fills_and_its_fill_is_booked_once_with_its_commission(account):
     order = send(submit(order_qty="100", ord_type="market", price=None))
-    until(is_(order, OrdStatus.FILLED))
+    eventually(is_(order, OrdStatus.FILLED))
     sync.sync_executions(account)
     sync.sync_executions(account)
     executions = Execution.objects.filter(order=order)
@@ -73,32 +48,32 @@ def test_order_fills_and_its_fill_is_booked_once_with_its_commission(account):
     assert [(one.last_qty, one.last_px) for one in executions if not one.exec_ref_id] == [(100, Decimal("182.46"))]
     assert sorted(one.commission for one in executions if one.commission is not None)[-1] == 1
     assert Order.objects.get(pk=order.pk).cum_qty == 100
-    reconcile_account(NAME)
-    run = reconcile_account(NAME)
+    reconcile_account(AT_TWS)
+    run = reconcile_account(AT_TWS)
     assert (run.complete, run.differences) == (True, 0)
     assert_books_balance()
 
 
 def test_order_is_changed_and_cancelled(account):
     order = send(submit(order_qty="10", price="150.00"))
-    until(is_(order, OrdStatus.NEW))
+    eventually(is_(order, OrdStatus.NEW))
     request_replace(order=order, changes=parse_changes({"price": "151.00", "order_qty": "20"}), actor="tester")
     send(order)
-    until(lambda: Order.objects.get(pk=order.pk).order_qty == 20)
+    eventually(lambda: Order.objects.get(pk=order.pk).order_qty == 20)
     order.refresh_from_db()
     assert (order.price, order.status) == (Decimal(151), OrdStatus.NEW)
     request_cancel(order=order, actor="tester")
     send(order)
-    until(is_(order, OrdStatus.CANCELED))
+    eventually(is_(order, OrdStatus.CANCELED))
     assert_books_balance()
 
 
 def test_what_a_person_does_at_tws_is_here(account, sandbox):
     tws = sandbox.admin.tws()
     ours = send(submit(order_qty="10", price="150.00"))
-    until(is_(ours, OrdStatus.NEW))
+    eventually(is_(ours, OrdStatus.NEW))
     tws.cancel(int(ours.broker_order_id))
-    until(is_(ours, OrdStatus.CANCELED))
+    eventually(is_(ours, OrdStatus.CANCELED))
     theirs = tws.place("IBM", "BUY", 3, order_type="LMT", lmt_price="100", tif="GTC")
     sync.sync_orders(account)
     adopted = Order.objects.get(broker_order_id=str(theirs["perm_id"]))
@@ -110,9 +85,9 @@ def test_what_a_person_does_at_tws_is_here(account, sandbox):
 
 
 def test_answer_that_got_lost_leaves_one_order_there_and_here(account, sandbox):
-    sandbox.admin.fault("drop", operation="new_order", account=NAME, when="after")
+    sandbox.admin.fault("drop", operation="new_order", account=AT_TWS, when="after")
     order = send(submit(order_qty="10", price="150.00"))
-    until(lambda: _resolved(order))
+    eventually(lambda: _resolved(order))
     assert order.requests.get().state == RequestState.ACCEPTED
     there = [one for one in sandbox.admin.tws().orders() if one["order_ref"] == order.client_order_id]
     assert len(there) == 1

@@ -1,7 +1,7 @@
 """Brackets, "oco" and "oto" orders from the ticket to a flat position, at the real sandbox process."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -10,7 +10,6 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from brokers.adapters.alpaca.adapter import Adapter
 from brokers.gateway import close_gateways, gateway_for
 from brokers.messages import CancelOrder, NewLeg
 from brokers.models import BrokerAccount, Listing
@@ -25,25 +24,21 @@ from risk.models import ExposureTotal
 from risk.rulebook import forget
 from tests.brokers.alpaca_samples import market_order
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
-from tests.factories import trading_desk
+from tests.orders.at_brokers import EXITS, FAR, NOW, accounts_at_alpaca, desk_at_alpaca, place, send, statuses
 from tests.orders.desk import submit
 from tests.orders.invariants import assert_books_balance
+from tests.waiting import eventually
 from tradingdesk.fix import LegRole, OrderClass, OrdStatus, RequestState, Side
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-EXITS = {"take_profit": {"limit_price": "190"}, "stop_loss": {"stop_price": "170"}}
-FAR = {"ord_type": "limit", "price": "175.00", "time_in_force": "gtc"}
-NOW = {"ord_type": "market", "price": None, "time_in_force": "gtc"}
 ACCOUNTS = 30
 
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
     """One sandbox for the module; each test has an account of its own."""
-    names = [f"account{number}" for number in range(ACCOUNTS)]
-    accounts = {name: {"api_key": f"K-{name}", "secret_key": f"S-{name}", "starting_cash": 10**6} for name in names}
-    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0, accounts=accounts) as sandbox:
+    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0, accounts=accounts_at_alpaca(ACCOUNTS)) as sandbox:
         yield sandbox
 
 
@@ -54,26 +49,12 @@ _numbers = iter(range(ACCOUNTS))
 def name(sandbox, db, wakings, monkeypatch) -> Iterator[str]:
     forget()
     name = f"account{next(_numbers)}"
-    monkeypatch.setenv("ALPACA_API_KEY", sandbox.keys(name)[0])
-    monkeypatch.setenv("ALPACA_SECRET_KEY", sandbox.keys(name)[1])
-    (account,) = trading_desk(name)
-    account.settings |= {"base_url": sandbox.url}
-    account.save()
-    sandbox.admin.clear()
+    desk_at_alpaca(sandbox, name, monkeypatch)
     sandbox.admin.push_quote("IBM", "181.90", "182.00", 100_000, 100_000)
     reconcile_account(name)
     yield name
     close_gateways()
     forget()
-
-
-@pytest.fixture
-def by_hand(sandbox, name) -> Iterator[Adapter]:
-    """A person at the broker's own screen, in the same account."""
-    key, secret = sandbox.keys(name)
-    adapter = Adapter({"api_key": key, "secret_key": secret, "base_url": sandbox.url})
-    yield adapter
-    adapter.close()
 
 
 @pytest.fixture(params=["read", "streamed"])
@@ -87,34 +68,6 @@ def hearing(request, sandbox, name) -> Iterator[None]:
     gateway.start(DeskListener(account, gateway))
     eventually(lambda: sandbox.admin.listens(name))
     yield
-
-
-def eventually(condition: Callable[[], object]):
-    deadline = time.monotonic() + 20
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
-    return found
-
-
-def place(order_class="bracket", **body) -> Order:
-    """Submit a linked order of 100 and send it."""
-    order = submit(order_class=order_class, **(EXITS | body))
-    assert order.status == OrdStatus.PENDING, order.denials
-    return send(order)
-
-
-def send(order: Order) -> Order:
-    for request in order.requests.filter(state=RequestState.QUEUED):
-        sending.send_request(request.pk)
-    order.refresh_from_db()
-    return order
-
-
-def statuses(order: Order) -> list[str]:
-    """The order's status and its legs', as the desk has them."""
-    rows = [Order.objects.get(pk=order.pk), *order.legs.order_by("pk")]
-    return [row.status for row in rows]
 
 
 def stand(order: Order, *wanted: str) -> None:

@@ -1,88 +1,47 @@
 """Brackets and "oto" orders at the sandbox's TWS: from the ticket to a flat position, through ib_async."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 from django.utils import timezone
 
-from brokers import lease
-from brokers.gateway import close_gateways, gateway_for
 from brokers.models import AccountHealth, BrokerAccount
-from orders import sending, sync
+from orders import sync
 from orders.changes import request_cancel
 from orders.models import Execution, Order, OrderRequest, Position
 from orders.reconcile.run import reconcile_account
 from orders.sending import LATE_ARRIVAL
-from orders.streaming import DeskListener
 from orders.unprotected import cancel_unprotected
 from orders.wakeups import MOVED
 from risk.models import ExposureTotal
 from risk.rulebook import forget
+from tests.orders.at_brokers import AT_TWS, FAR, NOW, held_at_tws, place, send, statuses
 from tests.orders.desk import roomy_desk, submit
 from tests.orders.invariants import assert_books_balance
-from tradingdesk.fix import OrdStatus, RequestState
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
-
-NAME = "interactive_brokers"
-EXITS = {"take_profit": {"limit_price": "190"}, "stop_loss": {"stop_price": "170"}}
-FAR = {"ord_type": "limit", "price": "175.00", "time_in_force": "gtc"}
-NOW = {"ord_type": "market", "price": None, "time_in_force": "gtc"}
 
 
 @pytest.fixture
 def account(sandbox, wakings) -> Iterator[BrokerAccount]:
     """The desk's account at TWS, held by this process and listened to; flat, and nothing works there."""
     forget()
-    (account,) = roomy_desk(NAME)
-    settings = {"port": sandbox.tws_port(), "account_id": sandbox.tws_account_id(), "client_id": 601}
-    account.adapter, account.settings = "interactive_brokers", settings
-    account.save()
+    (account,) = roomy_desk(AT_TWS)
     sandbox.admin.clear()
     sandbox.admin.push_quote("IBM", "181.90", "182.00", 100_000, 100_000)
-    assert lease.take(NAME)
-    gateway = gateway_for(account)
-    gateway.start(DeskListener(account, gateway))
-    reconcile_account(NAME)
-    before = held()
-    yield account
-    flat = held() == before
-    close_gateways()
-    lease.give_back(NAME)
+    with held_at_tws(account, sandbox, client_id=601):
+        before = held()
+        yield account
+        flat = held() == before
     forget()
     assert flat
 
 
 def held() -> Decimal:
-    return sum(Position.objects.filter(account=NAME, closed_at=None).values_list("qty", flat=True), Decimal(0))
-
-
-def place(order_class="bracket", **body) -> Order:
-    order = submit(order_class=order_class, **(EXITS | body))
-    assert order.status == OrdStatus.PENDING, order.denials
-    return send(order)
-
-
-def send(order: Order) -> Order:
-    for request in order.requests.filter(state=RequestState.QUEUED):
-        sending.send_request(request.pk)
-    order.refresh_from_db()
-    return order
-
-
-def statuses(order: Order) -> list[str]:
-    rows = [Order.objects.get(pk=order.pk), *order.legs.order_by("pk")]
-    return [row.status for row in rows]
-
-
-def eventually(condition: Callable[[], object]):
-    deadline = time.monotonic() + 20
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
-    return found
+    return sum(Position.objects.filter(account=AT_TWS, closed_at=None).values_list("qty", flat=True), Decimal(0))
 
 
 def stand(order: Order, *wanted: str) -> None:
@@ -90,19 +49,25 @@ def stand(order: Order, *wanted: str) -> None:
     while statuses(order) != list(wanted):
         assert time.monotonic() < deadline, f"{statuses(order)}, wanted {wanted} {order.denials}"
         time.sleep(0.02)
-        sync.sync_account(NAME, reads=MOVED)
+        sync.sync_account(AT_TWS, reads=MOVED)
+
+
+def is_over(order: Order) -> bool:
+    """Is all of it rejected or canceled? Which of them it is depends on which of TWS's words came first."""
+    sync.sync_account(AT_TWS, reads=MOVED)
+    return set(statuses(order)) <= {"rejected", "canceled"}
 
 
 def agree() -> None:
-    reconcile_account(NAME)
-    run = reconcile_account(NAME)
+    reconcile_account(AT_TWS)
+    run = reconcile_account(AT_TWS)
     assert (run.complete, run.differences) == (True, 0)
     assert not Order.objects.filter(source=Order.Source.EXTERNAL, parent__isnull=False).exists()
     assert_books_balance()
 
 
 def open_sells() -> Decimal:
-    return ExposureTotal.objects.get(key=f"2:{NAME}:IBM").open_sell_qty
+    return ExposureTotal.objects.get(key=f"2:{AT_TWS}:IBM").open_sell_qty
 
 
 def at_tws(sandbox, order: Order) -> list[dict]:
@@ -171,18 +136,13 @@ def test_bracket_one_of_whose_legs_is_refused_is_not_placed(account, sandbox):
         "error", when="before", operation="new_order", client_order_id="half-1-L1", status=201, body="no such exits"
     )
     order = place(client_order_id="half-1", **FAR)
-
-    def is_over():
-        sync.sync_account(NAME, reads=MOVED)
-        return set(statuses(order)) <= {"rejected", "canceled"}  # as TWS's words or its answer come first
-
-    eventually(is_over)
+    eventually(lambda: is_over(order))
     assert {one["status"] for one in at_tws(sandbox, order)} == {"Cancelled"}
     agree()
 
 
 def buy_100(account) -> None:
-    order = send(submit(broker_name=NAME, **NOW))
+    order = send(submit(broker_name=AT_TWS, **NOW))
     stand(order, "filled")
     eventually(lambda: held() == 100)
 
@@ -230,13 +190,13 @@ def test_cancelled_oco_takes_its_stop_along(account):
 
 def is_well() -> bool:
     """Are orders routed there? After a lost connection not before some calls were answered, once it is back."""
-    sync.sync_account(NAME, reads=MOVED)
-    return AccountHealth.objects.get(account=NAME).healthy
+    sync.sync_account(AT_TWS, reads=MOVED)
+    return AccountHealth.objects.get(account=AT_TWS).healthy
 
 
 def sell_out() -> None:
     eventually(is_well)
-    order = send(submit(side="sell", broker_name=NAME, **NOW))
+    order = send(submit(side="sell", broker_name=AT_TWS, **NOW))
     stand(order, "filled")
     eventually(lambda: held() == 0)
 
@@ -249,12 +209,7 @@ def test_oco_one_of_whose_exits_is_refused_leaves_neither(account, sandbox, refu
         "error", when="before", operation="new_order", client_order_id=f"{name}{refused}", status=201, body="no"
     )
     order = place("oco", client_order_id=name, **OCO)
-
-    def is_over():
-        sync.sync_account(NAME, reads=MOVED)
-        return set(statuses(order)) <= {"rejected", "canceled"}
-
-    eventually(is_over)
+    eventually(lambda: is_over(order))
     assert {one["status"] for one in at_tws(sandbox, order)} <= {"Cancelled"}
     agree()
     sell_out()

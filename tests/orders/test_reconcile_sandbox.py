@@ -9,7 +9,6 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 
-from brokers.adapters.alpaca.adapter import Adapter
 from brokers.gateway import close_gateways, gateway_for
 from brokers.models import BrokerAccount
 from orders import sending, sync
@@ -21,7 +20,7 @@ from risk import exposure
 from risk.rulebook import forget
 from tests.brokers.alpaca_samples import market_order, new_order
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
-from tests.factories import trading_desk
+from tests.orders.at_brokers import accounts_at_alpaca, desk_at_alpaca
 from tests.orders.desk import submit
 from tests.orders.invariants import assert_books_balance
 from tradingdesk.audit.models import AuditEvent
@@ -33,9 +32,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
     """One sandbox for the module; each test has an account of its own."""
-    names = [f"account{number}" for number in range(20)]
-    accounts = {name: {"api_key": f"K-{name}", "secret_key": f"S-{name}", "starting_cash": 10**6} for name in names}
-    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0, accounts=accounts) as sandbox:
+    with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0, accounts=accounts_at_alpaca(20)) as sandbox:
         yield sandbox
 
 
@@ -47,26 +44,12 @@ def name(sandbox, db, wakings, monkeypatch) -> Iterator[str]:
     """The desk's and the sandbox's account of this test, read once and found to agree."""
     forget()
     name = f"account{next(_numbers)}"
-    monkeypatch.setenv("ALPACA_API_KEY", sandbox.keys(name)[0])
-    monkeypatch.setenv("ALPACA_SECRET_KEY", sandbox.keys(name)[1])
-    (account,) = trading_desk(name)
-    account.settings |= {"base_url": sandbox.url}
-    account.save()
-    sandbox.admin.clear()
+    desk_at_alpaca(sandbox, name, monkeypatch)
     sandbox.admin.push_quote("IBM", "182.44", "182.46")
     reconcile_account(name)
     yield name
     close_gateways()
     forget()
-
-
-@pytest.fixture
-def by_hand(sandbox, name) -> Iterator[Adapter]:
-    """A person at the broker's own screen, in the same account."""
-    key, secret = sandbox.keys(name)
-    adapter = Adapter({"api_key": key, "secret_key": secret, "base_url": sandbox.url})
-    yield adapter
-    adapter.close()
 
 
 def bought(qty: str = "100", **body) -> Order:

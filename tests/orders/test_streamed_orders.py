@@ -1,7 +1,6 @@
 """The desk listening to a real sandbox's streams while it reads the account too, and streams go wrong."""
 
 import random
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -14,30 +13,21 @@ from orders.models import Execution, Order, Position
 from orders.streaming import DeskListener
 from risk.rulebook import forget
 from tests.brokers.sandbox_process import SandboxProcess, start_sandbox
-from tests.factories import trading_desk
+from tests.orders.at_brokers import accounts_at_alpaca, desk_at_alpaca
 from tests.orders.desk import submit
 from tests.orders.invariants import assert_books_balance
+from tests.waiting import eventually
 from tradingdesk.fix import OrdStatus
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-DEADLINE_S = 30.0
 FAULTS = ("drop", "duplicate", "swap", "disconnect", "malformed", "delay")
 EVENTS = ("pending_new", "new", "partial_fill", "fill", "canceled", "trade_bust", "trade_correct")
 
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory) -> Iterator[SandboxProcess]:
-    names = [f"account{number}" for number in range(8)]
-    accounts = {
-        name: {
-            "api_key": f"K-{name}",
-            "secret_key": f"S-{name}",
-            "starting_cash": 10**6,
-            "rate_limit_per_minute": 10**6,
-        }
-        for name in names
-    }
+    accounts = accounts_at_alpaca(8, rate_limit_per_minute=10**6)
     with start_sandbox(tmp_path_factory.mktemp("sandbox"), speed=0, accounts=accounts) as sandbox:
         yield sandbox
 
@@ -50,12 +40,7 @@ def account(sandbox, wakings, monkeypatch) -> Iterator[BrokerAccount]:
     """An account of this test that trades IBM at 182.44 to 182.46, with its stream open."""
     forget()
     name = f"account{next(_numbers)}"
-    monkeypatch.setenv("ALPACA_API_KEY", sandbox.keys(name)[0])
-    monkeypatch.setenv("ALPACA_SECRET_KEY", sandbox.keys(name)[1])
-    (account,) = trading_desk(name)
-    account.settings |= {"base_url": sandbox.url}
-    account.save()
-    sandbox.admin.clear()
+    account = desk_at_alpaca(sandbox, name, monkeypatch)
     sandbox.admin.push_quote("IBM", "182.44", "182.46", 10**6, 10**6)
     gateway = gateway_for(account)
     gateway.adapter.start(DeskListener(account, gateway))
@@ -63,13 +48,6 @@ def account(sandbox, wakings, monkeypatch) -> Iterator[BrokerAccount]:
     yield account
     close_gateways()
     forget()
-
-
-def eventually(condition) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
 
 
 def send(**body) -> Order:
