@@ -79,11 +79,11 @@ def submit_order(
         Conflict: the id belongs to an order with another body.
     """
     received_at = received_at or timezone.now()
-    known = _known_order(ticket)
+    known = known_order(ticket)
     if known is not None:
         return Submission(known, created=False)
     market = known_market(ticket)
-    order = _new_order(ticket, market.instrument, user=user, source=source, received_at=received_at)
+    order = new_order(ticket, market.instrument, user=user, source=source, received_at=received_at)
     refuse_taken_ids(order)
     market = market if ticket.defer else with_prices(market, ticket)
     try:
@@ -93,7 +93,7 @@ def submit_order(
             else:
                 decide_and_store(order, ticket, market, actor=actor)
     except IntegrityError:
-        known = _known_order(ticket)
+        known = known_order(ticket)
         if known is None:
             raise
         return Submission(known, created=False)
@@ -117,7 +117,7 @@ def preview_order(*, ticket: OrderTicket, actor: str) -> Preview:
     )
 
 
-def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor: str) -> None:
+def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor: str) -> Decision:
     """Decide inside the caller's transaction; the exposure rows are locked as its last reads."""
     proposed = propose(ticket, market, user=who_asked(order, actor), order_pk=order.pk)
     with together():
@@ -130,9 +130,7 @@ def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor
         order.account_id = decision.choice.chosen
         reserve(order, decision.verdict.accounts[order.account_id])
     else:
-        order.closed_as = ClosedAs.DENIED
-        order.denials = [denial.as_dict() for denial in decision.denials]
-        order.text = "; ".join(f"{denial.code}: {denial.detail}" for denial in decision.denials[:3])
+        _deny(order, decision)
     order.refresh_status()
     with together():
         store(order)
@@ -143,6 +141,16 @@ def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor
         _record(order, decision, actor)
         if decision.allowed:
             enqueue_new(order)
+    return decision
+
+
+def store_denied(order: Order, decision: Decision, *, actor: str) -> None:
+    """Store an order that is not taken, with the decision that says why, inside the caller's transaction."""
+    _deny(order, decision)
+    order.refresh_status()
+    insert(order)
+    store_decision(order, decision)
+    _record(order, decision, actor)
 
 
 def enqueue_new(order: Order) -> OrderRequest:
@@ -214,7 +222,12 @@ def _ask_price(account: BrokerAccount, instrument: Instrument) -> None:
         return  # no answer leaves the account without a usable price, and the gate denies it there
 
 
-def _known_order(ticket: OrderTicket) -> Order | None:
+def known_order(ticket: OrderTicket) -> Order | None:
+    """Find the order that was taken for a ticket before; None if there is none.
+
+    Raises:
+        Conflict: the id belongs to an order with another body.
+    """
     if not ticket.client_order_id:
         return None
     known = _order_of_id.first(client_order_id=ticket.client_order_id)
@@ -224,7 +237,12 @@ def _known_order(ticket: OrderTicket) -> Order | None:
     return known
 
 
-def _new_order(ticket: OrderTicket, instrument: Instrument, *, user, source: str, received_at: datetime) -> Order:
+def new_order(ticket: OrderTicket, instrument: Instrument, *, user, source: str, received_at: datetime) -> Order:
+    """Make the row of an order that is asked for, and store nothing.
+
+    Raises:
+        InvalidInput: a number cannot be stored exactly.
+    """
     _refuse_inexact(ticket)
     now = timezone.now()
     return Order(
@@ -253,6 +271,12 @@ def _new_order(ticket: OrderTicket, instrument: Instrument, *, user, source: str
         created_at=now,
         send_before=now + SEND_WITHIN.get(ticket.ord_type, SEND_WITHIN_OTHERWISE),
     )
+
+
+def _deny(order: Order, decision: Decision) -> None:
+    order.closed_as = ClosedAs.DENIED
+    order.denials = [denial.as_dict() for denial in decision.denials]
+    order.text = "; ".join(f"{denial.code}: {denial.detail}" for denial in decision.denials[:3])
 
 
 def _refuse_inexact(ticket: OrderTicket) -> None:

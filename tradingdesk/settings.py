@@ -227,6 +227,7 @@ SPECTACULAR_SETTINGS = {
         "TimeInForce": "tradingdesk.fix.TimeInForce",
         "OrderClass": "tradingdesk.fix.OrderClass",
         "OrdStatus": "tradingdesk.fix.OrdStatus",
+        "Scope": "risk.models.Scope",
     },
 }
 

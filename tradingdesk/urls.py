@@ -29,6 +29,12 @@ urlpatterns = [
         {"client_order_id": "preview"},
         name="order-preview",
     ),
+    path(
+        "api/v1/orders/basket/",
+        _view("orders.api.basket.OrderBasket"),
+        {"client_order_id": "basket"},
+        name="order-basket",
+    ),
     path("api/v1/orders/<str:client_order_id>/", _view("orders.api.orders.OrderDetail"), name="order"),
     path("api/v1/executions/", _view("orders.api.holdings.ExecutionList"), name="executions"),
     path("api/v1/positions/", _view("orders.api.holdings.PositionList"), name="positions"),

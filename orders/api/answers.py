@@ -13,7 +13,10 @@ from tradingdesk.reading import PlainDecimal
 
 
 class DenialSerializer(serializers.Serializer):
-    """One reason why the gate or the router said no; `broker_name` is empty when it is the firm's."""
+    """One reason why the gate or the router said no; `broker_name` is empty when it is the firm's.
+
+    Orders that were denied by earlier versions lack the last three.
+    """
 
     code = serializers.CharField()
     detail = serializers.CharField()
@@ -21,6 +24,9 @@ class DenialSerializer(serializers.Serializer):
     found = serializers.CharField(allow_blank=True)
     limit = serializers.CharField(allow_blank=True)
     broker_name = serializers.CharField(allow_blank=True)
+    control = serializers.CharField(allow_blank=True, required=False, help_text="the limit that it is about")
+    scope = serializers.CharField(allow_blank=True, required=False, help_text='whose limit: "firm", "symbol IBM"')
+    passes = serializers.CharField(allow_blank=True, required=False, help_text="what would be let through")
 
 
 class TakeProfitSerializer(serializers.Serializer):

@@ -143,13 +143,14 @@ def test_client_id_in_a_path_is_matched_exactly(trader):
 
 
 def test_order_that_is_called_like_an_endpoint_is_found_all_the_same(trader, desk):
-    for client_order_id in ("preview", "..", "."):
+    for client_order_id in ("preview", "basket", "..", "."):
         body = {**LIMIT, "client_order_id": client_order_id}
         assert post(trader, body).status_code == 201
         found = trader.get("/api/v1/orders/", {"client_order_id": client_order_id}).json()["results"]
         assert [row["client_order_id"] for row in found] == [client_order_id]
     assert trader.get("/api/v1/orders/preview/").json()["client_order_id"] == "preview"
     assert trader.delete("/api/v1/orders/preview/").status_code == 202
+    assert trader.get("/api/v1/orders/basket/").json()["client_order_id"] == "basket"
 
 
 def test_times_are_utc_and_decimals_plain(trader):

@@ -13,6 +13,7 @@ MATRIX = [
     ("GET", "/api/v1/orders/", EVERYONE),
     ("POST", "/api/v1/orders/", {"trader"}),
     ("POST", "/api/v1/orders/preview/", {"trader"}),
+    ("POST", "/api/v1/orders/basket/", {"trader"}),
     ("GET", "/api/v1/orders/known/", EVERYONE),
     ("PATCH", "/api/v1/orders/known/", {"trader"}),
     ("DELETE", "/api/v1/orders/known/", {"trader"}),

@@ -72,6 +72,15 @@ def test_orders_answer_as_the_document_says(client_of, desk):
     check(client.delete(f"{orders}{LIMIT['client_order_id']}/"), "DELETE", detail)
 
 
+def test_baskets_answer_as_the_document_says(client_of, desk):
+    client, path = client_of("trader"), "/api/v1/orders/basket/"
+    denied = {**LIMIT, "client_order_id": "big", "order_qty": "1001"}
+    for orders, status in (([LIMIT], 201), ([LIMIT], 200), ([LIMIT, denied], 409), ([denied], 422), ([], 400)):
+        answer = client.post(path, {"orders": orders}, format="json")
+        assert answer.status_code == status
+        check(answer, "POST", path)
+
+
 def test_bodies_that_the_desk_takes_are_bodies_that_the_document_describes(desk):
     described = document()["paths"]["/api/v1/orders/"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     _validate(LIMIT, described)

@@ -137,6 +137,18 @@ def _accept_one(connection: psycopg.Connection, templates: Templates) -> None:
         templates.insert(connection, "order_requests", order_id=order_id, **ids)
 
 
+def decide(connection: psycopg.Connection, symbol: str) -> None:
+    """Read and lock what one decision about a symbol depends on, and let go of it."""
+    names = [row[0] for row in connection.execute(ACCOUNTS).fetchall()]
+    connection.execute(LISTINGS, [symbol]).fetchall()
+    connection.commit()
+    keys = ["0:firm", *(f"1:{name}" for name in names), *(f"2:{name}:{symbol}" for name in names)]
+    with connection.pipeline():
+        locked, held = connection.execute(LOCK, [keys]), connection.execute(HELD, [names])
+    locked.fetchall(), held.fetchall()
+    connection.rollback()
+
+
 def _book_one(connection: psycopg.Connection, templates: Templates, broker_order_id: str) -> None:
     execution, exec_id = templates.rows["executions"], uuid.uuid4().hex
     account, symbol, instrument = execution["broker_name"], execution["symbol"], execution["instrument_id"]
