@@ -4,14 +4,14 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.models import BrokerAccount
-from orders.holdings import broker_allocations, total_portfolio_value
+from orders.holdings import broker_allocations, sum_or_unknown, total_portfolio_value, values_by_broker
 from orders.models import Order, Position
 from risk.exposure import account_key
 from risk.models import ExposureTotal
 
 
 def portfolio() -> dict[str, Any]:
-    """Add up every account, in the base currency; disabled ones are listed and do not count.
+    """Add up every account, in the base currency; disabled ones are listed, in their own, and do not count.
 
     Brokers give their figures at different moments: each account's `as_of`.
     """
@@ -20,7 +20,7 @@ def portfolio() -> dict[str, Any]:
     counting = [account for account in accounts if account.enabled]
     return {
         "total_value": total_portfolio_value(),
-        "cash": sum((account.cash for account in counting), Decimal(0)),
+        "cash": sum_or_unknown(values_by_broker("cash")),
         "gross_exposure": sum((gross[account.broker_name] for account in counting), Decimal(0)),
         "open_positions": Position.objects.filter(closed_at=None).count(),
         "open_orders": Order.objects.open().count(),

@@ -3,7 +3,7 @@
 Shared by intake, by the routing task of deferred orders, and by previews.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +19,8 @@ from orders.measuring import Question, ask_facts, facts_for
 from orders.models import Order, RiskDecision, RoutingDecision
 from orders.routing import Candidate, Choice, capability_problems, choose
 from orders.ticket import OrderTicket
-from risk import exposure, gate, rulebook
+from risk import exposure, fx, gate, rulebook
+from risk.facts import facts_kept
 from risk.models import Control, ExposureTotal
 from risk.rules import AccountVerdict, CandidateAccount, Denial, Place, ProposedOrder, Rulebook
 from tradingdesk.fix import OrderClass, RequestKind, Side
@@ -49,9 +50,9 @@ class Market:
         return [account.broker_name for account in self.accounts]
 
     @property
-    def total_value(self) -> Decimal:
-        """Portfolio value over all enabled accounts, base currency."""
-        return sum((account.portfolio_value for account in self.accounts), Decimal(0))
+    def currencies(self) -> set[str]:
+        """Currencies of the instrument and of the accounts."""
+        return {self.instrument.currency, *(account.currency for account in self.accounts)}
 
 
 @dataclass(slots=True)
@@ -99,24 +100,30 @@ def ask_exposure(market: Market, order: ProposedOrder) -> Callable[[], exposure.
     """
     held = exposure.ask_for_decision(market.names, order.symbol, lambda: _ask_unreflected(market.accounts))
     facts = ask_facts(_question(market, order, rulebook.kept_rulebook(), timezone.now()))
+    rates = fx.ask_rates(market.currencies)
 
     def answered() -> exposure.Exposure:
         found = held()
         found.facts = facts()
-        return found
+        return _with_rates(found, rates(), market)
 
     return answered
 
 
+def _with_rates(held: exposure.Exposure, rates: Mapping[str, Decimal], market: Market) -> exposure.Exposure:
+    held.rates, held.fx_rate = rates, rates.get(market.instrument.currency)
+    return held
+
+
 def _question(market: Market, order: ProposedOrder, book: Rulebook, now: datetime) -> Question:
-    return Question(order, market.listings, book, now)
+    return Question(order, market.listings, book, now, market.instrument, tuple(market.names))
 
 
 def read_exposure(market: Market, symbol: str) -> exposure.Exposure:
     """Read the same without locks, for a preview."""
     held = exposure.read_for_preview(market.names, symbol)
     held.unreflected = dict(_ask_unreflected(market.accounts)())
-    return held
+    return _with_rates(held, fx.rates_in_force(market.currencies), market)
 
 
 def decide(
@@ -131,7 +138,7 @@ def decide(
     accounts = [account for account in market.accounts if only in ("", account.broker_name)]
     candidates = list(_candidates(market, accounts, held, book, proposed, now))
     facts = facts_for(_question(market, proposed, book, now), held.facts)
-    verdict = gate.judge(proposed, candidates, held, book, market.total_value, facts)
+    verdict = gate.judge(proposed, candidates, held, book, fx.total_value(market.accounts, held.rates), facts)
     choice = choose(_routable(ticket, market, accounts, held, verdict), preferred=ticket.broker_name)
     denials = list(verdict.denials)
     if not denials and not choice.chosen:
@@ -222,10 +229,11 @@ def _candidates(
         quote = quote_of(listing)
         place = order.place(broker=account.adapter, account=account.broker_name)
         problem = price_problem(quote, book, place, now)
+        unreflected = held.unreflected.get(account.broker_name) or Decimal(0)
         yield CandidateAccount(
             broker_name=account.broker_name,
             portfolio_value=account.portfolio_value,
-            buying_power=account.buying_power - (held.unreflected.get(account.broker_name) or Decimal(0)),
+            buying_power=account.buying_power - unreflected,
             status=account.status,
             bid_px=None if problem else quote.bid_px,
             ask_px=None if problem else quote.ask_px,
@@ -235,6 +243,11 @@ def _candidates(
             adapter=account.adapter,
             bid_size=None if problem else quote.bid_size,
             ask_size=None if problem else quote.ask_size,
+            fx_rate=held.rates.get(account.currency),
+            allocation=account.allocation_percent,
+            equity=account.equity,
+            initial_margin=account.initial_margin,
+            unreflected=unreflected,
         )
 
 
@@ -298,5 +311,7 @@ def reserve(order: Order, verdict_account: AccountVerdict) -> None:
 
 
 def hold(order: Order, row: ExposureTotal) -> None:
-    """Enter what an order newly holds on its locked symbol row."""
+    """Enter what an order newly holds on its locked symbol row, in the sector that it was judged by."""
+    if row.sector != order.instrument.sector:
+        exposure.restate(row, replace(facts_kept(row), sector=order.instrument.sector))
     exposure.move(row, side=Side(order.side), qty=order.reserved_qty, notional=order.reserved_notional)

@@ -1,11 +1,11 @@
 """What the desk holds over all brokers: reads only."""
 
+from collections.abc import Mapping
 from decimal import Decimal
-
-from django.db.models import Sum
 
 from brokers.models import BrokerAccount
 from orders.models import Position
+from risk.fx import worth
 from tradingdesk.fields import fit
 
 
@@ -35,13 +35,25 @@ def consolidated_positions() -> list[dict]:
 
 
 def total_portfolio_value() -> Decimal:
-    """Portfolio value over all enabled accounts, by the brokers' own figures."""
-    accounts = BrokerAccount.objects.filter(enabled=True)
-    return accounts.aggregate(total=Sum("portfolio_value"))["total"] or Decimal(0)
+    """Portfolio value over all enabled accounts, by the brokers' own figures, in the base currency.
+
+    0, which is not known, while an account is in a currency without an exchange rate.
+    """
+    return sum_or_unknown(values_by_broker())
+
+
+def values_by_broker(figure: str = "portfolio_value") -> dict[str, Decimal | None]:
+    """Each enabled account's figure in the base currency; None where its currency has no exchange rate."""
+    return worth(list(BrokerAccount.objects.filter(enabled=True)), figure)
+
+
+def sum_or_unknown(values: Mapping[str, Decimal | None]) -> Decimal:
+    """Add up what is known of every account; 0 where something is not."""
+    return Decimal(0) if None in values.values() else sum(values.values(), Decimal(0))
 
 
 def broker_allocations() -> dict[str, Decimal]:
     """Each enabled account's share of the portfolio's value, 0 to 1; empty while nothing is known."""
-    total = total_portfolio_value()
-    accounts = BrokerAccount.objects.filter(enabled=True)
-    return {a.broker_name: fit(a.portfolio_value / total, 6) for a in accounts} if total else {}
+    values = values_by_broker()
+    total = sum_or_unknown(values)
+    return {name: fit(value / total, 6) for name, value in values.items()} if total else {}

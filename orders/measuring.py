@@ -9,25 +9,41 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from brokers.models import Listing
+from brokers.models import Instrument, Listing
+from risk import exposure
 from risk.controls import needs_of
+from risk.controls.totals import SECTOR_GROSS
 from risk.rules import ProposedOrder, Rulebook
 from tradingdesk.statements import together
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be measured: an order that is proposed, now; `listings` are its symbol's, by account."""
+    """What is to be measured: an order that is proposed, now; `listings` are its symbol's, by account.
+
+    `accounts` are the names of all that are enabled.
+    """
 
     order: ProposedOrder
     listings: Mapping[str, Listing]
     book: Rulebook
     now: datetime
+    instrument: Instrument
+    accounts: tuple[str, ...]
 
 
 Answer = Callable[[], Any]
+
+
+def _ask_sector_gross(question: Question) -> Answer:
+    """The instrument's sector, and its gross exposure by account; the locks of the accounts keep it as it is."""
+    sector = question.instrument.sector
+    told = exposure.ask_sector_gross(question.accounts, sector)
+    return lambda: (sector, told())
+
+
 # Each sends its statement within a block of `together`, and gives what reads the answer after it.
-ASK: dict[str, Callable[[Question], Answer]] = {}
+ASK: dict[str, Callable[[Question], Answer]] = {SECTOR_GROSS: _ask_sector_gross}
 
 
 def ask_facts(question: Question) -> Callable[[], dict[str, Any]]:

@@ -4,7 +4,7 @@ Locks are taken in the order of the keys: firm, account, symbol. Intake takes al
 symbol, after every other row that they lock, as intake waits for these. Each function says what it locks.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
@@ -15,7 +15,7 @@ from django.db import connection
 from risk.facts import Facts, facts_of
 from risk.models import ExposureTotal
 from risk.rules import Holding
-from risk.sums import SUMS, Sums, kept_sums, sums_of
+from risk.sums import ONE, SUMS, Sums, kept_sums, sums_of
 from tradingdesk.fix import Side
 from tradingdesk.statements import Later, Param, Select, together, update
 
@@ -63,7 +63,8 @@ class Exposure:
     """The rows one decision needs: the firm's, every account's, and the symbol's at each account.
 
     `unreflected` is the buying power, by account, that orders hold and that the broker's own figure does not show yet.
-    `facts` are what else the controls in force need, as far as it was asked for with the locks.
+    `rates` are base currency for one of each currency that matters here, and `fx_rate` that of the instrument's; None
+    where it is not known. `facts` are what else the controls in force need, as far as it was asked for with the locks.
     """
 
     firm: ExposureTotal
@@ -71,6 +72,8 @@ class Exposure:
     symbols: dict[str, ExposureTotal]
     unreflected: Mapping[str, Decimal] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    rates: Mapping[str, Decimal] = field(default_factory=dict)
+    fx_rate: Decimal | None = ONE
 
     @property
     def gross(self) -> Decimal:
@@ -148,11 +151,26 @@ def read_for_preview(broker_names: Iterable[str], symbol: str) -> Exposure:
     names = list(broker_names)
     keys = [FIRM_KEY, *map(account_key, names), *(symbol_key(name, symbol) for name in names)]
     found = ExposureTotal.objects.in_bulk(keys)
+    made = {name: _symbol_row(name, symbol) for name in names if symbol_key(name, symbol) not in found}
+    if made:
+        take_facts(made.values())
     return Exposure(
         firm=found.get(FIRM_KEY) or ExposureTotal(key=FIRM_KEY),
         accounts={name: found.get(account_key(name)) or ExposureTotal(broker_name=name) for name in names},
-        symbols={name: found.get(symbol_key(name, symbol)) or _symbol_row(name, symbol) for name in names},
+        symbols={name: made.get(name) or found[symbol_key(name, symbol)] for name in names},
     )
+
+
+def ask_sector_gross(broker_names: Sequence[str], sector: str) -> Callable[[], dict[str, Decimal]]:
+    """Ask in a block of `together` for the gross exposure to a sector by account, where there is any.
+
+    Whoever holds the accounts' locks has it as it will stay.
+    """
+    if not sector:
+        return dict
+    keys = {f"key{number}": sector_key(name, sector) for number, name in enumerate(broker_names)}
+    told = _gross_of(len(keys)).later(**keys)
+    return lambda: dict(told())
 
 
 def note_unreconciled(broker_name: str, text: str) -> None:
@@ -282,14 +300,27 @@ def _ask(rows: dict[str, ExposureTotal], ask: Ask | None) -> Callable[[], tuple[
 
 def _make(missing: Sequence[ExposureTotal]) -> None:
     """Make rows, with what is known of their instruments, and the rows of their sectors."""
-    facts = facts_of({row.symbol for row in missing if row.symbol})
     made = {row.key: row for row in missing}
+    take_facts([row for row in missing if row.symbol])
     for row in missing:
-        known = facts.get(row.symbol) or Facts()
-        row.sector, row.fx_rate, row.beta = known.sector, known.fx_rate, known.beta
         if row.sector:
             made.setdefault(sector_key(row.broker_name, row.sector), _sector_row(row))
     ExposureTotal.objects.bulk_create([made[key] for key in sorted(made)], ignore_conflicts=True)
+
+
+def take_facts(rows: Collection[ExposureTotal]) -> None:
+    """Give new rows of symbols what is known of their instruments."""
+    facts = facts_of({row.symbol for row in rows})
+    for row in rows:
+        known = facts.get(row.symbol) or Facts()
+        row.sector, row.fx_rate, row.beta = known.sector, known.fx_rate, known.beta
+
+
+@cache
+def _gross_of(count: int) -> Select:
+    """The statement that reads the gross exposure of this many rows, by account."""
+    rows = ExposureTotal.objects.filter(key__in=[Param(f"key{number}") for number in range(count)])
+    return Select(rows.order_by().values_list("broker_name", "gross"))
 
 
 @cache

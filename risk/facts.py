@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from brokers.models import Instrument
 from risk.fx import rates_in_force
+from risk.models import ExposureTotal
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,11 @@ class Facts:
     sector: str = ""
     fx_rate: Decimal | None = None
     beta: Decimal | None = None
+
+
+def facts_kept(row: ExposureTotal) -> Facts:
+    """What a symbol's total counts with."""
+    return Facts(row.sector, row.fx_rate, row.beta)
 
 
 def facts_of(symbols: Collection[str]) -> dict[str, Facts]:

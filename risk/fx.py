@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 
 from django.conf import settings
@@ -12,7 +12,8 @@ from django.utils import timezone
 from brokers.models import BrokerAccount, Instrument
 from risk.models import ExchangeRate
 from risk.portfolio import rates
-from tradingdesk.statements import Later, Param, Select
+from tradingdesk.fields import MONEY_PLACES, fit
+from tradingdesk.statements import Param, Select, together
 
 ONE = Decimal(1)
 
@@ -28,17 +29,38 @@ def is_foreign(currencies: Iterable[str]) -> bool:
     return any(currency != settings.DESK_BASE_CURRENCY for currency in currencies)
 
 
-def ask_rates() -> Later:
-    """Ask for every rate in force, as pairs of currency and rate, in a block of `together`."""
-    return _in_force.later(base=settings.DESK_BASE_CURRENCY, since=timezone.now() - rates.MAX_AGE)
+def ask_rates(currencies: Collection[str]) -> Callable[[], dict[str, Decimal]]:
+    """Ask in a block of `together` what one of each of these costs; what has no rate is left out.
 
-
-def rates_in_force(currencies: Iterable[str]) -> dict[str, Decimal]:
-    """Base currency for one of each of these; what has no rate is left out."""
+    Nothing is asked while all of them are the base currency.
+    """
     base = {settings.DESK_BASE_CURRENCY: ONE}
     if not is_foreign(currencies):
-        return base
-    return dict(_in_force(base=settings.DESK_BASE_CURRENCY, since=timezone.now() - rates.MAX_AGE)) | base
+        return lambda: base
+    told = _in_force.later(base=settings.DESK_BASE_CURRENCY, since=timezone.now() - rates.MAX_AGE)
+    return lambda: dict(told()) | base
+
+
+def rates_in_force(currencies: Collection[str]) -> dict[str, Decimal]:
+    """Base currency for one of each of these; what has no rate is left out."""
+    with together():
+        told = ask_rates(currencies)
+    return told()
+
+
+def total_value(accounts: Iterable[BrokerAccount], known: Mapping[str, Decimal]) -> Decimal:
+    """Portfolio value of these accounts; 0, which is not known, where one is in a currency without a rate."""
+    values = [(account.portfolio_value, known.get(account.currency)) for account in accounts]
+    if any(rate is None for _, rate in values):
+        return Decimal(0)
+    return sum((fit(value * rate, MONEY_PLACES) for value, rate in values), Decimal(0))
+
+
+def worth(accounts: Collection[BrokerAccount], figure: str = "portfolio_value") -> dict[str, Decimal | None]:
+    """One of the accounts' figures by name; None where the currency has no rate."""
+    known = rates_in_force({account.currency for account in accounts})
+    found = {account.broker_name: (getattr(account, figure), known.get(account.currency)) for account in accounts}
+    return {name: None if rate is None else fit(value * rate, MONEY_PLACES) for name, (value, rate) in found.items()}
 
 
 def refresh_rates() -> None:

@@ -20,6 +20,8 @@ from risk.rules import (
     Bound,
     CandidateAccount,
     Denial,
+    Ends,
+    Holding,
     Place,
     ProposedOrder,
     Rulebook,
@@ -99,6 +101,9 @@ def _judge_account(case: Case, account: CandidateAccount) -> AccountVerdict:
         passes = "the same order once the account has a sound, fresh quote"
         verdict.denials.append(Denial(code, detail, control="quote", passes=passes))
         return verdict
+    if account.fx_rate is None or case.exposure.fx_rate is None:
+        verdict.denials.append(_no_rate(case, account))
+        return verdict
     _size_up(verdict, order, account, case.exposure)
     place = order.place(broker=account.adapter, account=account.broker_name)
     case = replace(case, account=account, verdict=verdict, place=place)
@@ -158,10 +163,23 @@ def _size_up(verdict: AccountVerdict, order: ProposedOrder, account: CandidateAc
     verdict.reserve_qty = order.order_qty if order.order_qty is not None else fit(order.notional / verdict.reserve_px)
     qty, notional = _added(verdict, order)
     holding = exposure.holding(account.broker_name, (account.bid_px + account.ask_px) / 2)
-    verdict.gross_before = fit(holding.gross(), MONEY_PLACES)
-    verdict.gross_after = fit(with_order(holding, order.side, qty, notional).gross(), MONEY_PLACES)
+    verdict.net_before = _ends(holding, exposure.fx_rate)
+    verdict.net_after = _ends(with_order(holding, order.side, qty, notional), exposure.fx_rate)
+    verdict.gross_before, verdict.gross_after = (max(map(abs, net)) for net in (verdict.net_before, verdict.net_after))
     taken = notional if order.side is Side.BUY else shorted_qty(holding, qty) * verdict.reserve_px
-    verdict.buying_power_needed = fit(taken, MONEY_PLACES)
+    verdict.buying_power_needed = fit(taken * exposure.fx_rate / account.fx_rate, MONEY_PLACES)
+
+
+def _ends(holding: Holding, fx_rate: Decimal) -> Ends:
+    high, low = holding.ends()
+    return fit(high * fx_rate, MONEY_PLACES), fit(low * fx_rate, MONEY_PLACES)
+
+
+def _no_rate(case: Case, account: CandidateAccount) -> Denial:
+    whose = case.order.symbol if case.exposure.fx_rate is None else account.broker_name
+    detail = f"no exchange rate for the currency of {whose}"
+    passes = "the same order once a broker has told the rate"
+    return Denial("NO_FX_RATE", detail, found=whose, control="exchange_rate", passes=passes)
 
 
 def _added(verdict: AccountVerdict, order: ProposedOrder) -> tuple[Decimal, Decimal]:
@@ -196,12 +214,17 @@ def _holding_denials(case: Case) -> Iterable[Denial]:
             free = max(holding.position_qty - holding.open_sell_qty, Decimal(0))
             yield _no_short_sale(more, free)
     if verdict.buying_power_needed > account.buying_power:
-        yield _no_buying_power(verdict, account)
+        yield _no_buying_power(case)
     if case.raises_exposure and account.unreconciled:
         detail = f"desk and broker do not agree: {account.unreconciled}"
         passes = "orders that close a position; others once desk and broker agree"
         found = account.unreconciled
         yield Denial("ACCOUNT_NOT_RECONCILED", detail, found=found, control="reconciliation", passes=passes)
+    uncounted = sum(row.without_rate for row in case.exposure.accounts.values())
+    if case.raises_exposure and uncounted:
+        detail = f"symbols held or entered in a currency without an exchange rate={uncounted}"
+        passes = "orders that close a position; others once the rates are known"
+        yield Denial("NO_FX_RATE", detail, found=str(uncounted), control="exchange_rate", passes=passes)
 
 
 def _no_short_sale(more: Decimal, free: Decimal) -> Denial:
@@ -212,7 +235,8 @@ def _no_short_sale(more: Decimal, free: Decimal) -> Denial:
     )
 
 
-def _no_buying_power(verdict: AccountVerdict, account: CandidateAccount) -> Denial:
+def _no_buying_power(case: Case) -> Denial:
+    verdict, account = case.verdict, case.account
     needed, there = plain(verdict.buying_power_needed), plain(account.buying_power)
     return Denial(
         "INSUFFICIENT_BUYING_POWER",
@@ -221,15 +245,20 @@ def _no_buying_power(verdict: AccountVerdict, account: CandidateAccount) -> Deni
         needed,
         there,
         control="buying_power",
-        passes=qty_at_most(account.buying_power, verdict.reserve_px),
+        passes=qty_at_most(account.buying_power, verdict.reserve_px * case.exposure.fx_rate / account.fx_rate),
     )
 
 
 def portfolio_denials(gross: Mapping[str, Decimal], total_value: Decimal, book: Rulebook) -> Iterable[Denial]:
-    """What stands against the portfolio as it is: gross exposure, and each account's share. `gross` is by account."""
+    """What stands against the portfolio as it is: gross exposure, and each account's share. `gross` is by account.
+
+    A portfolio whose value is not known, 0, has no shares: that stands against it while something is held or entered.
+    """
     firm_gross = sum(gross.values(), Decimal(0))
     for bound in book.bounds_at(Control.PORTFOLIO_RISK_LIMIT, Place()):
         yield from above(bound, "GROSS_EXPOSURE_EXCEEDS_LIMIT", "gross_exposure", firm_gross, field="")
+    if total_value <= 0 and firm_gross:
+        yield Denial("NO_PORTFOLIO_VALUE", "the portfolio's value is not known: sync the brokers first")
     for name, value in gross.items() if total_value > 0 else ():
         share = share_of(value, total_value)
         for bound in SPECS[Control.MAX_BROKER_ALLOCATION].bounds(book, Place(account=name)):

@@ -16,7 +16,7 @@ from django.utils import timezone
 from brokers import bars
 from brokers.models import Instrument
 from risk import exposure
-from risk.facts import Facts, facts_of
+from risk.facts import facts_kept, facts_of
 from risk.fx import refresh_rates
 from risk.models import ExposureTotal
 from risk.portfolio import betas, histories
@@ -72,8 +72,3 @@ def refresh_totals() -> int:
             locked = exposure.lock_for_report(row.broker_name, row.symbol)
             exposure.restate(locked, facts[row.symbol])
     return len(outdated)
-
-
-def facts_kept(row: ExposureTotal) -> Facts:
-    """What a symbol's total counts with."""
-    return Facts(row.sector, row.fx_rate, row.beta)

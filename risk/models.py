@@ -56,6 +56,12 @@ class Control(models.TextChoices):
     MAX_QUOTE_AGE = "max_quote_age"
     MAX_QUOTE_LAG = "max_quote_lag"
     RESTRICTED = "restricted"
+    MAX_NET_EXPOSURE = "max_net_exposure"
+    MAX_SYMBOL_EXPOSURE = "max_symbol_exposure"
+    MAX_SECTOR_EXPOSURE = "max_sector_exposure"
+    MAX_BETA_EXPOSURE = "max_beta_exposure"
+    MAX_ALLOCATION_DRIFT = "max_allocation_drift"
+    MAX_MARGIN_USE = "max_margin_use"
 
 
 def control_choices() -> list[tuple[str, str]]:

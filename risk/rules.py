@@ -9,6 +9,10 @@ from risk.models import Scope
 from tradingdesk.fields import QUANTITY_PLACES, plain
 from tradingdesk.fix import OrdType, Side
 
+ONE = Decimal(1)
+# Net exposure at most, and at least.
+Ends = tuple[Decimal, Decimal]
+
 
 @dataclass(frozen=True, slots=True)
 class Denial:
@@ -143,7 +147,9 @@ class ProposedOrder:
 class CandidateAccount:
     """What risk knows of an account the order may go to. Prices are None with the reason in `price_problem`.
 
-    `unreconciled` is on what the desk and the broker do not agree; "" when they do.
+    `unreconciled` is on what the desk and the broker do not agree; "" when they do. Amounts are in the account's
+    currency, `fx_rate` is the base currency for one of it, None where it is not known. `buying_power` is the broker's
+    figure less what is `unreflected` in it. `allocation` is the share of capital that the account shall have.
     """
 
     broker_name: str
@@ -158,6 +164,11 @@ class CandidateAccount:
     adapter: str = ""
     bid_size: Decimal | None = None
     ask_size: Decimal | None = None
+    fx_rate: Decimal | None = ONE
+    allocation: Decimal = Decimal(0)
+    equity: Decimal = Decimal(0)
+    initial_margin: Decimal | None = None
+    unreflected: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +182,22 @@ class Holding:
     open_sell_notional: Decimal = Decimal(0)
     mark_px: Decimal = Decimal(0)
 
+    def ends(self) -> Ends:
+        """What it is worth once everything is bought, and once everything is sold."""
+        value = self.position_qty * self.mark_px
+        return value + self.open_buy_notional, value - self.open_sell_notional
+
     def gross(self) -> Decimal:
         """The worst of what it may become: everything bought, or everything sold."""
-        value = self.position_qty * self.mark_px
-        return max(abs(value + self.open_buy_notional), abs(value - self.open_sell_notional))
+        return max(map(abs, self.ends()))
 
 
 @dataclass(slots=True)
 class AccountVerdict:
-    """The gate's answer for one candidate: allowed when `denials` is empty."""
+    """The gate's answer for one candidate: allowed when `denials` is empty.
+
+    `reserve_px` is in the instrument's currency, `buying_power_needed` in the account's, the rest in the base currency.
+    """
 
     broker_name: str
     denials: list[Denial] = field(default_factory=list)
@@ -189,6 +207,8 @@ class AccountVerdict:
     buying_power_needed: Decimal = Decimal(0)
     gross_before: Decimal = Decimal(0)
     gross_after: Decimal = Decimal(0)
+    net_before: Ends = (Decimal(0), Decimal(0))
+    net_after: Ends = (Decimal(0), Decimal(0))
 
     @property
     def allowed(self) -> bool:

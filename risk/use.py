@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.db.models import Sum
 
 from brokers.models import BrokerAccount
+from risk.fx import worth
 from risk.gate import share_of
 from risk.models import Control, ExposureTotal, Limit, Scope
 
@@ -73,10 +74,12 @@ def use_of_limits(limits: Iterable[Limit]) -> list[LimitUse]:
 
 def read_figures() -> Figures:
     """Read what limits are measured against."""
-    values = dict(BrokerAccount.objects.filter(enabled=True).values_list("broker_name", "portfolio_value"))
+    accounts = list(BrokerAccount.objects.filter(enabled=True))
+    values = worth(accounts)
     totals = ExposureTotal.objects.accounts().filter(broker_name__in=list(values)).order_by()
     gross = dict(totals.values_list("broker_name").annotate(total=Sum("gross")))
-    return Figures({name: gross.get(name, Decimal(0)) for name in values}, sum(values.values(), Decimal(0)))
+    total = Decimal(0) if None in values.values() else sum(values.values(), Decimal(0))
+    return Figures({name: gross.get(name, Decimal(0)) for name in values}, total)
 
 
 def _found(limit: Limit, figures: Figures) -> Found | None:

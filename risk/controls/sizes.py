@@ -13,8 +13,9 @@ def _order_qty(case: Case, bound: Bound) -> Iterable[Denial]:
 
 
 def _order_notional(case: Case, bound: Bound) -> Iterable[Denial]:
-    value = fit(case.verdict.reserve_qty * case.verdict.reserve_px, MONEY_PLACES)
-    passes = qty_at_most(bound.value, case.verdict.reserve_px)
+    px = case.verdict.reserve_px * case.exposure.fx_rate
+    value = fit(case.verdict.reserve_qty * px, MONEY_PLACES)
+    passes = qty_at_most(bound.value, px)
     yield from above(bound, "NOTIONAL_EXCEEDS_MAXIMUM", "notional", value, passes=passes)
 
 
