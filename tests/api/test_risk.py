@@ -89,7 +89,7 @@ def test_limits_tell_how_much_of_them_is_in_use(officer, trader, desk):
     rows = {row["control"]: row for row in officer.get("/api/v1/risk/limits/").json()["results"]}
     assert (rows["portfolio_risk_limit"]["in_use"], rows["portfolio_risk_limit"]["in_use_at"]) == ("182.4", "")
     assert (rows["max_broker_allocation"]["in_use"], rows["max_broker_allocation"]["in_use_at"]) == (
-        "0.000091",
+        "0.0000912",
         "alpaca",
     )
     assert (rows["max_order_qty"]["in_use"], rows["max_order_qty"]["in_use_at"]) == (None, None)
