@@ -43,6 +43,23 @@ def sync_account_figures(account: BrokerAccount) -> None:
     )
 
 
+def sync_clock(account: BrokerAccount) -> None:
+    """Read the market's clock at the account: whether the session is open, until when, and how far its time is ours.
+
+    The broker's time is held against the middle of the question and its answer.
+    """
+    asked_at = timezone.now()
+    state = gateway_for(account).clock()
+    answered_at = timezone.now()
+    drift = state.timestamp - (asked_at + (answered_at - asked_at) / 2)
+    BrokerAccount.objects.filter(pk=account.pk).update(
+        session_open=state.is_open,
+        session_changes_at=state.next_close if state.is_open else state.next_open,
+        clock_drift_ms=round(drift.total_seconds() * 1000),
+        clock_read_at=answered_at,
+    )
+
+
 def sync_instruments(account: BrokerAccount, symbols: Iterable[str] | None = None) -> int:
     """Read what the account may trade (all of it, or these symbols); how many listings there are."""
     infos = gateway_for(account).instruments(symbols)

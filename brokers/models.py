@@ -11,6 +11,8 @@ from brokers.breaker import BreakerState
 from tradingdesk.fields import ExactDecimalField, MoneyField, PriceField, QuantityField
 from tradingdesk.fix import AssetClass, Side
 
+CLOCK_KNOWN_FOR = timedelta(minutes=2)
+
 
 class BrokerAccount(models.Model):
     """One configured account at one broker; `broker_name` is its name everywhere.
@@ -51,6 +53,12 @@ class BrokerAccount(models.Model):
     unreconciled = models.TextField(
         blank=True, default="", editable=False, help_text="why orders that increase exposure are refused here"
     )
+    session_open = models.BooleanField(null=True, blank=True, editable=False, help_text="at the market, as it was read")
+    session_changes_at = models.DateTimeField(null=True, blank=True, editable=False)
+    clock_drift_ms = models.IntegerField(
+        null=True, blank=True, editable=False, help_text="how far the broker's clock is ahead of ours"
+    )
+    clock_read_at = models.DateTimeField(null=True, blank=True, editable=False)
     executions_cursor = models.CharField(max_length=128, blank=True, default="", editable=False)
     instruments_synced_at = models.DateTimeField(null=True, blank=True, editable=False)
     history_through = models.DateTimeField(
@@ -66,6 +74,19 @@ class BrokerAccount(models.Model):
 
     def __str__(self) -> str:
         return self.broker_name
+
+    def is_session_open(self, now: datetime) -> bool | None:
+        """Whether the market is open, by the clock that was last read; None where nobody has read it lately."""
+        if not self._knows_clock(now):
+            return None
+        return self.session_open != (now >= self.session_changes_at)
+
+    def known_clock_drift(self, now: datetime) -> Decimal | None:
+        """Seconds that the broker's clock is ahead of ours; None where nobody has read it lately."""
+        return Decimal(self.clock_drift_ms) / 1000 if self._knows_clock(now) else None
+
+    def _knows_clock(self, now: datetime) -> bool:
+        return self.clock_read_at is not None and now - self.clock_read_at <= CLOCK_KNOWN_FOR
 
     def has_history_of(self, when: datetime) -> bool:
         """Whether a trade of this time came with a legacy database."""

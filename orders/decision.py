@@ -23,7 +23,7 @@ from risk import exposure, fx, gate, rulebook
 from risk.facts import facts_kept
 from risk.models import Control, ExposureTotal
 from risk.rules import AccountVerdict, CandidateAccount, Denial, Place, ProposedOrder, Rulebook
-from tradingdesk.fix import OrderClass, RequestKind, Side
+from tradingdesk.fix import OrderClass, RequestKind, Side, TimeInForce
 from tradingdesk.statements import Later, Param, Select, insert, together
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -116,7 +116,7 @@ def _with_rates(held: exposure.Exposure, rates: Mapping[str, Decimal], market: M
 
 
 def _question(market: Market, order: ProposedOrder, book: Rulebook, now: datetime) -> Question:
-    return Question(order, market.listings, book, now, market.instrument, tuple(market.names))
+    return Question(order, book, now, market.instrument, tuple(market.names))
 
 
 def read_exposure(market: Market, symbol: str) -> exposure.Exposure:
@@ -185,6 +185,8 @@ def propose(ticket: OrderTicket, market: Market, *, user: str, order_pk: int | N
         asset_class=market.instrument.asset_class,
         user=user,
         order_pk=order_pk,
+        preferred=ticket.broker_name,
+        waits=ticket.extended_hours or ticket.time_in_force == TimeInForce.OPG,
     )
 
 
@@ -248,6 +250,8 @@ def _candidates(
             equity=account.equity,
             initial_margin=account.initial_margin,
             unreflected=unreflected,
+            session_open=account.is_session_open(now),
+            clock_drift=account.known_clock_drift(now),
         )
 
 

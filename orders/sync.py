@@ -26,7 +26,9 @@ from orders.legs import close_legs, unnamed_legs
 from orders.models import Execution, Order, OrderRequest, Position
 from orders.retold import note_told_again
 from risk import exposure
+from risk.controls import wants_clock
 from risk.models import ExposureTotal
+from risk.rulebook import current_rulebook
 from tradingdesk.fix import ClosedAs, ExecType, OrdStatus, RequestKind, RequestState
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ ORDERS_EVERY = timedelta(seconds=2)
 IDLE_EVERY = timedelta(seconds=10)
 FIGURES_EVERY = timedelta(seconds=5)
 QUOTES_EVERY = timedelta(seconds=3)
+CLOCK_EVERY = timedelta(seconds=15)
 BARS_EVERY = timedelta(seconds=60)
 INSTRUMENTS_EVERY = timedelta(hours=12)
 QUOTES_WANTED_FOR = timedelta(minutes=15)
@@ -143,6 +146,8 @@ def _read_due(account: BrokerAccount, reader: _Reader, thorough: bool) -> bool:
             complete = _read(what, read, account, reader) and complete
     if not thorough and _is_due(reader.read_at.get("bars"), BARS_EVERY):
         _read("bars", lambda: refresh_bars(account), account, reader)
+    if not thorough and _is_due(reader.read_at.get("clock"), CLOCK_EVERY):
+        _read("clock", lambda: refresh_clock(account), account, reader)
     return complete
 
 
@@ -284,6 +289,12 @@ def refresh_bars(account: BrokerAccount) -> None:
     }
     if symbols:
         bars.sync_daily_bars(account, symbols)
+
+
+def refresh_clock(account: BrokerAccount) -> None:
+    """Read the market's clock where a limit in force asks for it."""
+    if wants_clock(current_rulebook().bounds):
+        market.sync_clock(account)
 
 
 def _revalue(broker_name: str, symbol: str, quote: Quote) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Annotated, Any
 
-from django.contrib.auth import get_user_model
 from pydantic import BaseModel, PlainValidator, ValidationError, create_model
 
 from brokers.models import BrokerAccount
@@ -25,7 +24,7 @@ from risk.limits import (
     set_limits,
 )
 from risk.models import Control, Scope
-from risk.scopes import PLACES, STRATEGY, SYMBOL
+from risk.scopes import PLACES, STRATEGY, SYMBOL, key_problem
 from tradingdesk.config import schema
 from tradingdesk.config.document import Document, Loc
 from tradingdesk.config.models import ConfigurationRecord
@@ -46,7 +45,7 @@ AssetClassName = Annotated[
 ]
 Adapter = Annotated[str, expected(f"one of {', '.join(adapter_names())}", lambda found: found in adapter_names())]
 # Restricted symbols are a list in the file.
-_LISTED = (Control.RESTRICTED,)
+_LISTED = (Control.RESTRICTED, Scope.SYMBOL)
 
 
 def _limit(spec: ControlSpec, scope: Scope) -> Any:
@@ -69,7 +68,7 @@ def _limit(spec: ControlSpec, scope: Scope) -> Any:
 
 def _limits_of(scope: Scope) -> type[BaseModel]:
     """The model of what can be set for a scope."""
-    specs = [spec for spec in SPECS.values() if scope in spec.scopes and spec.control not in _LISTED]
+    specs = [spec for spec in SPECS.values() if scope in spec.scopes and (spec.control, scope) != _LISTED]
     name = f"{scope.value.title().replace('_', '')}Limits"
     return create_model(name, __base__=Strict, **{spec.control.value: (_limit(spec, scope), None) for spec in specs})
 
@@ -87,6 +86,8 @@ class Risk(FirmLimits):
     symbols: dict[Symbol, _limits_of(Scope.SYMBOL)] = {}
     asset_classes: dict[AssetClassName, _limits_of(Scope.ASSET_CLASS)] = {}
     users: dict[str, _limits_of(Scope.USER)] = {}
+    user_accounts: dict[str, _limits_of(Scope.USER_ACCOUNT)] = {}
+    user_strategies: dict[str, _limits_of(Scope.USER_STRATEGY)] = {}
 
     def limits(self) -> Iterator[LimitValue]:
         """Every limit that the section sets."""
@@ -111,9 +112,10 @@ class Section(schema.Section):
         for name in parsed.accounts:
             if name not in known:
                 yield ("accounts", name), f"no account is called {name!r}; there are: {', '.join(sorted(known))}"
-        users = get_user_model().objects.filter(username__in=parsed.users).values_list("username", flat=True)
-        for name in sorted(set(parsed.users) - set(users)):
-            yield ("users", name), f"nobody is called {name!r}: make the user first"
+        for scope in (Scope.USER, Scope.USER_ACCOUNT, Scope.USER_STRATEGY):
+            for key in getattr(parsed, PLACES[scope]):
+                if text := key_problem(scope, key):
+                    yield (PLACES[scope], key), text
 
     def in_force(self, recorded: Any) -> Any:
         """The recorded section, with the limits that the gate applies where they are others."""
@@ -169,7 +171,7 @@ def _taken_away(limit: LimitValue) -> LimitValue:
 
 def _with(section: dict[str, Any], limit: LimitValue) -> dict[str, Any]:
     """The section with one limit as it shall be."""
-    if limit.control == Control.RESTRICTED:
+    if (limit.control, limit.scope) == _LISTED:
         symbols = dict.fromkeys(section.get("restricted_symbols") or [])
         symbols |= {limit.scope_key: None}
         return section | {"restricted_symbols": [s for s in symbols if s != limit.scope_key or limit.value is not None]}

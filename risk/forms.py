@@ -16,8 +16,8 @@ class ScopedForm(ReasonForm):
     scope_key = TextField(
         required=False,
         label="Which one",
-        help_text="account, symbol, strategy, user, asset class or adapter; empty for the firm",
-        max_length=150,
+        help_text="account, symbol, strategy, user, asset class or adapter, “ann alpaca”; empty for the firm",
+        max_length=255,
     )
 
     field_order = ("control", "scope", "scope_key", "value", "hard", "reason")

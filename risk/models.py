@@ -24,6 +24,8 @@ class Scope(models.TextChoices):
     SYMBOL = "symbol"
     ASSET_CLASS = "asset_class"
     USER = "user"
+    USER_ACCOUNT = "user_account"  # a user at an account: "ann alpaca"
+    USER_STRATEGY = "user_strategy"  # a user with a strategy: "ann momentum"
 
 
 class Level(models.TextChoices):
@@ -62,6 +64,19 @@ class Control(models.TextChoices):
     MAX_BETA_EXPOSURE = "max_beta_exposure"
     MAX_ALLOCATION_DRIFT = "max_allocation_drift"
     MAX_MARGIN_USE = "max_margin_use"
+    MAX_ADV_SHARE = "max_adv_share"
+    MAX_DISPLAYED_RATIO = "max_displayed_ratio"
+    PRICE_COLLAR = "price_collar"
+    DUPLICATE_WINDOW = "duplicate_window"
+    MAX_MESSAGES_PER_SECOND = "max_messages_per_second"
+    MAX_MESSAGES_PER_MINUTE = "max_messages_per_minute"
+    NO_SELF_CROSS = "no_self_cross"
+    NO_SHORT_SALES = "no_short_sales"
+    HARD_TO_BORROW = "hard_to_borrow"
+    PERMISSION_REQUIRED = "permission_required"
+    PERMITTED = "permitted"
+    SESSION_ONLY = "session_only"
+    MAX_CLOCK_DRIFT = "max_clock_drift"
 
 
 def control_choices() -> list[tuple[str, str]]:
@@ -73,7 +88,7 @@ class Limit(models.Model):
     """One control's value for one scope. It changes only through `risk.limits.set_limits`."""
 
     scope = models.CharField(max_length=16, choices=Scope, default=Scope.FIRM)
-    scope_key = models.CharField(max_length=150, blank=True, default="")
+    scope_key = models.CharField(max_length=255, blank=True, default="")
     control = models.CharField(max_length=40, choices=control_choices)
     value = ExactDecimalField()
     hard = models.BooleanField(default=True)
@@ -97,7 +112,7 @@ class Halt(models.Model):
     """
 
     scope = models.CharField(max_length=16, choices=Scope, default=Scope.FIRM)
-    scope_key = models.CharField(max_length=150, blank=True, default="")
+    scope_key = models.CharField(max_length=255, blank=True, default="")
     level = models.CharField(max_length=16, choices=Level, default=Level.FREEZE, db_default=Level.FREEZE)
     operation = models.CharField(max_length=16, choices=Operation, blank=True, default="", db_default="")
     flatten = models.BooleanField(default=False, db_default=False)

@@ -48,6 +48,16 @@ class Place:
     user: str = ""
     firm: str = field(default="", init=False)
 
+    @property
+    def user_account(self) -> str:
+        """The user at the account; "" before there is one."""
+        return f"{self.user} {self.account}" if self.account else ""
+
+    @property
+    def user_strategy(self) -> str:
+        """The user with the strategy; "" without one."""
+        return f"{self.user} {self.strategy}" if self.strategy else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
@@ -117,7 +127,8 @@ class ProposedOrder:
     """What risk sees of an order. Exactly one of `order_qty` and `notional`; a replace names what it holds already.
 
     `reopens`: it has exits of its own, which trade the other way. `order_pk` is the key of an order that there is
-    already, None of a new one. `user` is who asks.
+    already, None of a new one. `user` is who asks; `preferred` is the account that it names. `waits`: it may be entered
+    while the market is closed, as it is for then or for the opening.
     """
 
     symbol: str
@@ -137,6 +148,8 @@ class ProposedOrder:
     asset_class: str = ""
     user: str = ""
     order_pk: int | None = None
+    preferred: str = ""
+    waits: bool = False
 
     def place(self, *, broker: str = "", account: str = "") -> Place:
         """What it belongs to, at an account or before there is one."""
@@ -150,6 +163,7 @@ class CandidateAccount:
     `unreconciled` is on what the desk and the broker do not agree; "" when they do. Amounts are in the account's
     currency, `fx_rate` is the base currency for one of it, None where it is not known. `buying_power` is the broker's
     figure less what is `unreflected` in it. `allocation` is the share of capital that the account shall have.
+    `session_open` and `clock_drift` (seconds that the broker's clock is ahead of ours) are None while not known.
     """
 
     broker_name: str
@@ -169,6 +183,12 @@ class CandidateAccount:
     equity: Decimal = Decimal(0)
     initial_margin: Decimal | None = None
     unreflected: Decimal = Decimal(0)
+    session_open: bool | None = None
+    clock_drift: Decimal | None = None
+
+    def far_px(self, side: Side) -> Decimal:
+        """The price that a marketable order of this side meets."""
+        return self.ask_px if side is Side.BUY else self.bid_px
 
 
 @dataclass(frozen=True, slots=True)

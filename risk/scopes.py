@@ -23,6 +23,8 @@ PLACES = {
     Scope.SYMBOL: "symbols",
     Scope.ASSET_CLASS: "asset_classes",
     Scope.USER: "users",
+    Scope.USER_ACCOUNT: "user_accounts",
+    Scope.USER_STRATEGY: "user_strategies",
 }
 
 
@@ -38,9 +40,14 @@ def check_scope(scope: str, scope_key: str) -> None:
         if scope_key:
             raise InvalidInput("SCOPE_KEY_NOT_WANTED", f"the firm has no key; found {scope_key!r}", "scope_key")
         return
-    there_is, code, text = _KEYS[scope]
-    if not there_is(scope_key):
-        raise InvalidInput(code, text.format(repr(scope_key)), "scope_key")
+    if text := key_problem(scope, scope_key):
+        raise InvalidInput(_KEYS[scope][1], text, "scope_key")
+
+
+def key_problem(scope: str, scope_key: str) -> str:
+    """Say why a scope other than the firm's cannot have this key; "" when it can."""
+    there_is, _, text = _KEYS[scope]
+    return "" if there_is(scope_key) else text.format(repr(scope_key))
 
 
 def _is_user(name: str) -> bool:
@@ -49,6 +56,16 @@ def _is_user(name: str) -> bool:
 
 def _is_account(name: str) -> bool:
     return BrokerAccount.objects.filter(broker_name=name).exists()
+
+
+def _is_user_at_account(key: str) -> bool:
+    user, _, account = key.partition(" ")
+    return _is_user(user) and _is_account(account)
+
+
+def _is_user_with_strategy(key: str) -> bool:
+    user, _, strategy = key.partition(" ")
+    return _is_user(user) and STRATEGY.fullmatch(strategy) is not None
 
 
 _KEYS: dict[str, tuple[Callable[[str], object], str, str]] = {
@@ -62,6 +79,16 @@ _KEYS: dict[str, tuple[Callable[[str], object], str, str]] = {
         "found {}, expected one of " + ", ".join(AssetClass.values),
     ),
     Scope.USER: (_is_user, "UNKNOWN_USER", "nobody is called {}"),
+    Scope.USER_ACCOUNT: (
+        _is_user_at_account,
+        "UNKNOWN_USER",
+        "found {}, expected a user and an account, such as 'ann alpaca'",
+    ),
+    Scope.USER_STRATEGY: (
+        _is_user_with_strategy,
+        "UNKNOWN_USER",
+        "found {}, expected a user and a strategy, such as 'ann momentum'",
+    ),
 }
 
 

@@ -47,6 +47,11 @@ class OrderRequest(models.Model):
                 condition=models.Q(state__in=["queued", "sending", "unknown"]),
             ),
             models.Index(fields=["broker_name", "broker_order_id"], name="request_broker_order"),
+            models.Index(
+                fields=["queued_at"],
+                name="request_changes_queued",
+                condition=models.Q(kind__in=["replace", "cancel"]),
+            ),
         ]
 
     def __str__(self) -> str:

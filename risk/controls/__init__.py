@@ -6,7 +6,7 @@ know it. What a check must know beyond the order, the account and the exposure i
 `orders.measuring` asks for it while the order's locks are taken.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -24,9 +24,15 @@ SPECS = _found()
 REQUIRED = tuple(spec.control for spec in SPECS.values() if spec.required)
 OF_ORDERS = tuple(spec for spec in SPECS.values() if spec.check and spec.stage is Stage.ORDER)
 OF_ACCOUNTS = tuple(spec for spec in SPECS.values() if spec.check and spec.stage is Stage.ACCOUNT)
+_READING_CLOCKS = frozenset(spec.control for spec in SPECS.values() if spec.reads_clock)
 _NEEDING = tuple(spec for spec in SPECS.values() if spec.needs)
 
 
 def needs_of(controls: Container[str]) -> frozenset[str]:
     """Everything that the checks of these controls must be told."""
     return frozenset().union(*(spec.needs for spec in _NEEDING if spec.control in controls))
+
+
+def wants_clock(controls: Iterable[str]) -> bool:
+    """Whether one of these controls reads the market's clock at the brokers."""
+    return not _READING_CLOCKS.isdisjoint(controls)

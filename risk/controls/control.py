@@ -13,7 +13,8 @@ from tradingdesk.fields import plain
 
 FIRM_ONLY = (Scope.FIRM,)
 ANYWHERE = tuple(Scope)
-BEFORE_ACCOUNTS = tuple(scope for scope in Scope if scope not in (Scope.BROKER, Scope.ACCOUNT))
+_OF_ACCOUNTS = (Scope.BROKER, Scope.ACCOUNT, Scope.USER_ACCOUNT)
+BEFORE_ACCOUNTS = tuple(scope for scope in Scope if scope not in _OF_ACCOUNTS)
 
 
 class Unit(Enum):
@@ -56,6 +57,11 @@ class Case:
     verdict: AccountVerdict | None = None
 
     @property
+    def more_qty(self) -> Decimal:
+        """Units that the order adds to what it has traded and holds already."""
+        return max(self.verdict.reserve_qty - self.order.cum_qty - self.order.held_qty, Decimal(0))
+
+    @property
     def raises_exposure(self) -> bool:
         """Whether more would be held and entered than before, at worst."""
         return self.verdict.gross_after > self.verdict.gross_before
@@ -81,7 +87,7 @@ class ControlSpec:
     `check` yields a denial where the limit that it is given is passed; None for a limit that others read, such as a
     quote's greatest age. With `each`, every limit that applies is checked, not the tightest alone: where what is
     measured is that scope's own sum. `tightest` is `max` where a limit is a least value. `required`: no trading
-    without a hard limit of the firm.
+    without a hard limit of the firm. `reads_clock`: accounts' clocks are read while a limit is in force.
     """
 
     control: Control
@@ -96,6 +102,7 @@ class ControlSpec:
     each: bool = False
     tightest: Callable[..., Bound] = min
     needs: frozenset[str] = frozenset()
+    reads_clock: bool = False
 
     def bounds(self, book: Rulebook, place: Place) -> list[Bound]:
         """The limits to check at a place: hard ones before soft ones."""

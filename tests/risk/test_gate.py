@@ -434,4 +434,4 @@ def test_limits_of_other_symbols_are_never_looked_at():
 
 
 def test_controls_judged_before_any_account_are_set_for_no_account():
-    assert not [s.control for s in gate.OF_ORDERS if {Scope.ACCOUNT, Scope.BROKER} & set(s.scopes)]
+    assert not [s.control for s in gate.OF_ORDERS if {Scope.ACCOUNT, Scope.BROKER, Scope.USER_ACCOUNT} & set(s.scopes)]
