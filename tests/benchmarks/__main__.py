@@ -3,6 +3,7 @@
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from tests import environment
@@ -10,6 +11,7 @@ from tests.benchmarks.deployment import Deployment, deployed
 from tests.benchmarks.migration import migration_rows
 from tests.benchmarks.order_path import OrderPath, Sizes
 from tests.benchmarks.results import Result, table, write
+from tests.benchmarks.risk_gate import GateSizes, risk_gate
 from tests.benchmarks.stream_latency import stream_to_booked
 
 FULL = Sizes(rounds=3, one=60, eight=300, burst=800, warm_up=600)
@@ -17,6 +19,10 @@ QUICK = Sizes(rounds=1, one=5, eight=16, burst=48, warm_up=8)
 BOOKINGS = {FULL: 400, QUICK: 20}
 STREAMED = {FULL: 60, QUICK: 4}
 MIGRATED = {FULL: 50_000, QUICK: 400}  # orders; other tables have a fifth of that
+GATE = {
+    FULL: GateSizes(),
+    QUICK: GateSizes(controls=20, open_orders=20, positions=40, history=400, decisions=20, rounds=1),
+}
 STAGE_SECONDS = 600
 
 
@@ -24,6 +30,7 @@ def main() -> None:
     """Run every benchmark."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few orders: shows that it runs, not how fast the desk is")
+    parser.add_argument("--history", type=int, help="orders of the past that the risk gate decides beside")
     parser.add_argument("--output", type=Path, default=environment.ROOT / "bench-results.json")
     arguments = parser.parse_args()
     sizes = QUICK if arguments.quick else FULL
@@ -32,15 +39,19 @@ def main() -> None:
         streamed = stream_to_booked(desk, Path(folder) / "sqlite", sizes.rounds, STREAMED[sizes])
         path = OrderPath(desk, sizes)
         path.run()
+    gate = GATE[sizes] if arguments.history is None else replace(GATE[sizes], history=arguments.history)
+    of_gate, asked = risk_gate(gate)
     results = {
         **_order_path(path),
         "executions_booked": booked,
         **streamed,
+        **of_gate,
         "migration_rows": migration_rows(MIGRATED[sizes]),
     }
     write(results, arguments.output)
     print(table(results))
     print(_where_the_time_goes(path.cpu_ms))
+    print(asked)
 
 
 def _executions_booked(desk: Deployment, sizes: Sizes) -> Result:

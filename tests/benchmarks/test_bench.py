@@ -20,6 +20,8 @@ NAMES = {
     "executions_booked",
     "stream_to_booked_postgresql",
     "stream_to_booked_sqlite",
+    "risk_gate",
+    "risk_gate_growth",
     "migration_rows",
 }
 AT_MOST_S = 900
@@ -61,3 +63,4 @@ def test_quick_benchmark_measures_everything_and_writes_the_file(tmp_path: Path)
         assert result["ratio"] == pytest.approx(result["value"] / result["baseline"], rel=0.05), name
         assert result["n"] > 0, name
     assert "worker" in done.stdout
+    assert "round trips" in done.stdout
