@@ -26,7 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from brokers.models import BrokerAccount, Quote
+from brokers.models import BrokerAccount, Instrument, Quote
 from orders.changes import parse_changes, request_cancel, request_replace
 from orders.models import Order, OrderRequest
 from risk import rulebook
@@ -38,7 +38,8 @@ from tests.orders.invariants import assert_books_balance
 from tradingdesk.errors import DeskError
 from tradingdesk.fix import ExecType, RequestKind, RequestState
 
-ACCOUNTS = ("alpaca", "alpaca_margin")
+ACCOUNTS, SYMBOLS = ("alpaca", "alpaca_margin"), ("IBM", "BAC")
+NO_LIMIT = Decimal("Infinity")
 PX = Decimal(100)
 SPEND = Decimal(40_000)
 PORTFOLIO = Decimal(100_000)
@@ -107,17 +108,24 @@ class LimitMachine(RuleBasedStateMachine):
         self._undone.__exit__(None, None, None)
         rulebook.forget()
 
-    @initialize(gross=st.sampled_from([11_000, 16_000, 30_000]), share=st.sampled_from(["0.1", "0.2", "1"]))
-    def limits(self, gross, share):
+    @initialize(
+        gross=st.sampled_from([11_000, 16_000, 30_000]),
+        share=st.sampled_from(["0.1", "0.2", "1"]),
+        symbol=st.sampled_from([None, 10_000, 17_000]),
+        sector=st.sampled_from([None, 15_000]),
+    )
+    def limits(self, gross, share, symbol, sector):
         self._set(Control.PORTFOLIO_RISK_LIMIT, gross)
         self._set(Control.MAX_BROKER_ALLOCATION, share)
+        self._set(Control.MAX_SYMBOL_EXPOSURE, symbol)
+        self._set(Control.MAX_SECTOR_EXPOSURE, sector)
         self._set(Control.MAX_ORDER_QTY, 120)
         self._set(Control.MAX_ORDER_NOTIONAL, "10437")
 
     @rule(
         target=orders_at,
         account=st.none() | st.sampled_from(ACCOUNTS),
-        symbol=st.sampled_from(["IBM", "BAC"]),
+        symbol=st.sampled_from(SYMBOLS),
         side=st.sampled_from(["buy", "sell"]),
         qty=quantities,
         price=limit_prices,
@@ -243,7 +251,7 @@ class LimitMachine(RuleBasedStateMachine):
 
     @invariant()
     def totals_hold_the_worst_that_brokers_may_make_of_it(self):
-        gross = dict(ExposureTotal.objects.exclude(symbol="").values_list("key", "gross"))
+        gross = dict(ExposureTotal.objects.symbols().values_list("key", "gross"))
         for key, worst in self._worst_by_symbol().items():
             assert gross[key] >= worst, key
 
@@ -276,7 +284,16 @@ class LimitMachine(RuleBasedStateMachine):
             found[f"share of {account}"] = (gross.get(account, Decimal(0)), most)
             spent = sum((book.spends() for book in self._of(account)), Decimal(0)) + self._asked(account)
             found[f"buying power of {account}"] = (spent, SPEND)
-        return found
+        return found | self._of_symbols()
+
+    def _of_symbols(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """What is used of the limits of each symbol, and of the one sector that all are of."""
+        rows, gross = ExposureTotal.objects.symbols().values_list("symbol", "gross"), defaultdict(Decimal)
+        for symbol, value in rows:
+            gross[symbol] += value
+        found = {"sector": (sum(gross.values(), Decimal(0)), self._limit(Control.MAX_SECTOR_EXPOSURE) or NO_LIMIT)}
+        most = self._limit(Control.MAX_SYMBOL_EXPOSURE) or NO_LIMIT
+        return found | {f"exposure to {symbol}": (gross[symbol], most) for symbol in SYMBOLS}
 
     def _asked(self, account: str) -> Decimal:
         """What replaces on their way may add to what the account spends."""
@@ -335,5 +352,6 @@ def test_no_sequence_takes_the_desk_past_a_hard_limit():
     roomy_desk(*ACCOUNTS)
     BrokerAccount.objects.update(buying_power=SPEND, portfolio_value=PORTFOLIO, last_updated=timezone.now())
     Quote.objects.update(bid_px=PX, ask_px=PX)
+    Instrument.objects.update(sector="Technology")
     examples = settings().max_examples // 5  # each is a life of many steps
     run_state_machine_as_test(LimitMachine, settings=settings(max_examples=examples, stateful_step_count=40))

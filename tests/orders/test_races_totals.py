@@ -16,7 +16,7 @@ from tests.orders.racing import race, raise_first, submit_one
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-THREADS = 16
+THREADS = 50
 SIZE = Decimal(18_240)  # 100 at 182.40
 ACCOUNTS, SYMBOLS = ("alpaca", "alpaca_margin"), ("IBM", "BAC")
 SOMEWHERE = [{"broker_name": name, "symbol": symbol} for name in ACCOUNTS for symbol in SYMBOLS]
