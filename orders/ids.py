@@ -24,6 +24,11 @@ def restore_epoch() -> int:
     return state.restore_epoch
 
 
+def was_restored() -> bool:
+    """Whether this database came back from the past at some time."""
+    return restore_epoch() > _FIRST
+
+
 def begin_epoch() -> int:
     """Give the database an epoch that none has had: two restores of one backup, too, differ in their time."""
     state, _ = DeskState.objects.get_or_create(pk=1)

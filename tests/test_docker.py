@@ -1,5 +1,6 @@
 """The container files, as far as they can be judged without running containers."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from celery.bin.celery import celery as celery_command
 from django.core.management import get_commands
 
 from tests.environment import ROOT, desk_env, manage
+from tradingdesk.credentials.keys import VARIABLE
 from tradingdesk.queues import DESK_QUEUE, broker_queue
 
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
@@ -81,6 +83,15 @@ def test_secrets_come_from_files_and_every_one_is_declared():
     assert files == set(DESK["web"]["secrets"])
     assert files | {"postgres_password"} == set(COMPOSE["secrets"])
     assert not [name for name in environment if name.endswith(("KEY", "PASSWORD", "DATABASE_URL"))]
+
+
+def test_key_for_credentials_in_the_database_is_a_secret_like_the_others_once_its_lines_are_no_comments():
+    text = (ROOT / "docker" / "compose.yaml").read_text()
+    lines = r"(?m)^( *)# ((?:- )?(?:DESK_CREDENTIAL_KEY_FILE|desk_credential_key)\b)"
+    with_key = yaml.safe_load(re.sub(lines, r"\1\2", text))
+    assert with_key["services"]["web"]["environment"][f"{VARIABLE}_FILE"] == "/run/secrets/desk_credential_key"
+    assert set(with_key["services"]["worker"]["secrets"]) == {*DESK["worker"]["secrets"], "desk_credential_key"}
+    assert set(with_key["secrets"]) == {*COMPOSE["secrets"], "desk_credential_key"}
 
 
 def test_every_account_of_the_configuration_has_a_worker_that_uses_threads():

@@ -254,7 +254,7 @@ UNFOLD = {
 
 # The configuration record applies each section of desk.yaml through the app that owns it.
 CONFIG_SECTIONS = {
-    "brokers": "brokers.configuration.Section",
+    "brokers": "orders.configuration.Section",
     "database": "tradingdesk.config.database.Section",
     "risk": "risk.configuration.Section",
     "schedule": "tradingdesk.schedule.section.Section",
@@ -293,6 +293,7 @@ logging.config.dictConfig(
             "waitress": {"level": "WARNING"},
             "alpaca": {"level": "WARNING"},
             "ib_async": {"level": "WARNING"},
+            "django.template": {"level": "INFO"},  # at DEBUG a traceback for each variable that a page does not have
             "websockets": {"level": "WARNING"},  # at DEBUG it tells frames in part: keys, too, and not findable
             "waitress.queue": {"level": "ERROR"},  # a request that waits for a thread is no event
         },

@@ -5,6 +5,7 @@ What cannot be moved is quarantined whole. Rows that an earlier run moved or qua
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -221,6 +222,7 @@ class Move:
     def _tie_trade_logs(self, items: list[Item]) -> Iterator[Item]:
         account, refs = self.account.pk, [item.columns["position_id"] for item in items]
         positions = existing(Position, "legacy_id", refs, account, "legacy")
+        positions = {old: (key, json.loads(legacy)) for old, (key, legacy) in positions.items()}
         with_log = set(existing(TradeLog, "position_id", (found[0] for found in positions.values()), account))
         openers = (legacy.get("entry_order_id") for _, legacy in positions.values())
         orders = existing(Order, "legacy_id", openers, account)

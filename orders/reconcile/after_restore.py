@@ -8,6 +8,7 @@ from contextlib import suppress
 from django.db import transaction
 
 from brokers.models import BrokerAccount
+from orders.ids import was_restored
 from orders.models import OrderRequest
 from orders.reconcile.breaks import SYSTEM, lock_memory, refresh_block
 from risk import exposure
@@ -29,6 +30,12 @@ def stop_until_compared(account: BrokerAccount, *, origin: str) -> None:
     halt(scope=Scope.ACCOUNT, scope_key=account.pk, reason=text, actor=RESTORE)
     exposure.note_unreconciled(account.pk, text)
     BrokerAccount.objects.filter(pk=account.pk).update(unreconciled=text)
+
+
+def stop_if_restored(account: BrokerAccount) -> None:
+    """Halt an account that is new to a restored desk: its broker may know it from before the restore."""
+    if was_restored():
+        stop_until_compared(account, origin="new to a desk that was restored")
 
 
 def let_trade_again(account: BrokerAccount) -> None:

@@ -44,19 +44,17 @@ def _forgotten(monkeypatch):
 
 @pytest.fixture
 def said() -> Iterator[Said]:
-    """Everything that is logged, down to DEBUG; not what Django's templates say of each variable they miss."""
-    kept, root, templates = Said(), logging.getLogger(), logging.getLogger("django.template")
+    """Everything that is logged, down to DEBUG."""
+    kept, root = Said(), logging.getLogger()
     desks = next(handler.formatter for handler in root.handlers if type(handler) is logging.StreamHandler)
     handlers = [logging.StreamHandler(kept.ours), logging.StreamHandler(kept.plain)]
     handlers[0].setFormatter(desks)
     level = root.level
-    templates.setLevel(logging.INFO)
     for handler in handlers:
         root.addHandler(handler)
     root.setLevel(logging.DEBUG)
     yield kept
     root.setLevel(level)
-    templates.setLevel(logging.NOTSET)
     for handler in handlers:
         root.removeHandler(handler)
 

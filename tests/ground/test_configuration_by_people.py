@@ -3,11 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from rest_framework.test import APIClient
 
 from brokers.configuration import change_accounts
 from brokers.models import BrokerAccount
 from risk.configuration import change_limits
 from risk.limits import LimitValue, set_limits
+from tests import factories
 from tests.ground.test_configuration_record import limits, run
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.config.document import ConfigurationError
@@ -208,6 +210,22 @@ def test_text_of_a_version_is_a_file_that_says_the_same(file, tmp_path):
     (tmp_path / "copy.yaml").write_text(record.text)
     assert plan(tmp_path / "copy.yaml").changes == []
     assert "of-the-test" not in record.text
+
+
+def test_api_gives_each_version_with_the_text_that_loads_it(file, tmp_path):
+    load(file, actor="ann")
+    change_accounts(SHARES, actor="rita", reason="less there")
+    client = APIClient()
+    client.force_authenticate(factories.member_of("auditor"))
+    latest, first = client.get("/api/v1/config/history/").json()["results"]
+    assert (latest["version"], latest["changed_by"], first["version"]) == (2, "rita", 1)
+    (tmp_path / "copy.yaml").write_text(latest["text"])
+    assert plan(tmp_path / "copy.yaml").changes == []
+    (tmp_path / "first.yaml").write_text(first["text"])
+    assert [change.path for change in plan(tmp_path / "first.yaml", exact=True).changes] == [
+        "brokers.alpaca.allocation_percent",
+        "brokers.alpaca_margin.allocation_percent",
+    ]
 
 
 def test_desk_goes_back_to_a_version_as_a_new_one(file):

@@ -8,6 +8,7 @@ import sys
 from urllib.parse import quote, quote_plus
 
 import pytest
+from django.template import Context, Template
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,3 +153,9 @@ def test_last_words_of_threads_and_processes_are_clean(tmp_path):
 def test_long_text_without_a_space_is_no_obstacle(text):
     remember("'Quoted-Secret-42'")
     assert redact(text) == text
+
+
+def test_templates_do_not_tell_of_what_a_page_does_not_have_even_at_debug(caplog):
+    caplog.set_level(logging.DEBUG)
+    Template("{{ account.settings.key }}").render(Context({"account": {"settings": {"secret": "Kx9-plain_Value.7"}}}))
+    assert [record for record in caplog.records if record.name == "django.template"] == []

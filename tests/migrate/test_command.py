@@ -8,7 +8,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -16,7 +18,8 @@ import pytest
 
 from tests import services
 from tests.environment import ROOT, manage
-from tests.migrate.legacy import Legacy, build, build_postgres
+from tests.migrate.legacy import SCHEMA, Legacy, build, build_postgres
+from tests.recovery.ledger import connected
 
 pytestmark = pytest.mark.slow
 
@@ -49,13 +52,16 @@ def digest(path: str | Path) -> str:
 
 def counts(path: str | Path) -> dict[str, int]:
     """Migrated rows of a SQLite desk, by table, and those in quarantine."""
-    tables = ("signals", "signal_decisions", "orders", "positions", "trade_logs", "configuration_history")
     with closing(sqlite3.connect(path)) as desk:
-        found = {
-            name: desk.execute(f"SELECT count(*) FROM {name} WHERE legacy_id IS NOT NULL").fetchone()[0]
-            for name in tables
-        }
-        return found | {"quarantine": desk.execute("SELECT count(*) FROM migration_quarantine").fetchone()[0]}
+        return counts_of(desk.execute)
+
+
+def counts_of(execute: Callable) -> dict[str, int]:
+    """The same of a desk that takes statements."""
+    tables = ("signals", "signal_decisions", "orders", "positions", "trade_logs", "configuration_history")
+    wanted = {name: f"SELECT count(*) FROM {name} WHERE legacy_id IS NOT NULL" for name in tables}
+    wanted["quarantine"] = "SELECT count(*) FROM migration_quarantine"
+    return {name: execute(statement).fetchone()[0] for name, statement in wanted.items()}
 
 
 @pytest.fixture
@@ -65,28 +71,64 @@ def own(tmp_path, desk_env) -> tuple[Legacy, dict[str, str]]:
     return build(tmp_path / "data" / "trading.db", orders=60), desk_env()
 
 
-@pytest.mark.slow
-def test_killed_at_any_moment_the_source_is_unharmed_and_the_next_run_completes(tmp_path, own_sqlite_url, desk_env):
-    legacy = build(tmp_path / "old.db", orders=3000)
-    env, desk = desk_env(own_sqlite_url), own_sqlite_url.removeprefix("sqlite:///")
-    before, empty = digest(legacy.place), counts(desk)
-    moments, killed, seen = random.Random(20), 0, []
-    for _ in range(KILLS):
-        killed += ends_by_a_kill(legacy, env, lines=moments.randrange(STEPS), seconds=moments.uniform(0, 0.1))
-        assert digest(legacy.place) == before
-        seen.append(counts(desk))
+@dataclass
+class Place:
+    """A legacy database and a desk of its own for it, both of one kind; `suffix` is that of a backup."""
+
+    legacy: Legacy
+    env: dict[str, str]
+    suffix: str
+
+    def digest(self) -> str:
+        """Tell one state of the source from another: the file, or every row of every table."""
+        if self.suffix == ".db":
+            return digest(self.legacy.place)
+        with psycopg.connect(self.legacy.place) as old:
+            every = (f"SELECT md5(coalesce(string_agg(t::text, '' ORDER BY id), '')) FROM {name} t" for name in SCHEMA)
+            return " ".join(old.execute(statement).fetchone()[0] for statement in every)
+
+    def counts(self) -> dict[str, int]:
+        """Migrated rows of the desk, by table, and those in quarantine."""
+        with connected(self.env) as desk:
+            return counts_of(desk.execute)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def place(request, tmp_path, desk_env) -> Iterator[Place]:
+    """Each kind of database in its turn."""
+    if request.param == "sqlite":
+        legacy = build(tmp_path / "old.db", orders=3000)
+        yield Place(legacy, desk_env(request.getfixturevalue("own_sqlite_url")), ".db")
+        return
+    with services.fresh_database(request.getfixturevalue("pg_url")) as old:
+        env = desk_env(request.getfixturevalue("own_pg_url"))
+        yield Place(build_postgres(old, orders=3000), env, ".dump")
+
+
+def test_killed_at_any_moment_the_source_is_unharmed_and_the_next_run_completes(place, tmp_path):
+    """Once in every phase, between each line that it says and the next, and then anywhere."""
+    legacy, env = place.legacy, place.env
+    before, empty = place.digest(), place.counts()
+    moments, killed, seen = random.Random(20), set(), []
+    phases = [*range(STEPS), *(moments.randrange(STEPS) for _ in range(KILLS - STEPS))]
+    for lines in phases:
+        if ends_by_a_kill(legacy, env, lines=lines, seconds=moments.uniform(0, 0.1)):
+            killed.add(lines)
+        assert place.digest() == before
+        seen.append(place.counts())
         if seen[-1] != empty:  # it was quicker than the kill: begin again
             manage(MIGRATE, legacy.place, "--undo", env=env)
     manage(MIGRATE, legacy.place, env=env)
-    complete = counts(desk)
+    complete = place.counts()
     assert complete["orders"] + legacy.quarantined("orders").total() == legacy.rows["orders"]
     assert all(one in (empty, complete) for one in seen)
-    assert killed >= KILLS // 2
-    assert digest(legacy.place) == before
-    with closing(sqlite3.connect(desk)) as there:
-        assert there.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert len(killed) >= STEPS - 2  # the last phases may be over before the kill
+    assert place.digest() == before
     backups = tmp_path / "data" / "backups"
-    assert {path.suffix for path in backups.iterdir()} == {".db"}  # what was cut off is cleared away
+    assert {path.suffix for path in backups.iterdir()} == {place.suffix}  # what was cut off is cleared away
+    if place.suffix == ".db":
+        with closing(sqlite3.connect(env["DATABASE_URL"].removeprefix("sqlite:///"))) as there:
+            assert there.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def ends_by_a_kill(legacy: Legacy, env: dict[str, str], *, lines: int, seconds: float) -> bool:
@@ -196,3 +238,18 @@ def test_postgresql_to_postgresql_with_the_old_tables_in_the_desks_own_database(
             (key,) = desk.execute("SELECT nextval(pg_get_serial_sequence('orders', 'id'))").fetchone()
             assert key > moved
         assert "migrated already" in manage(MIGRATE, url, env=env)
+
+
+def test_broker_is_asked_before_anything_is_moved(tmp_path, own_sqlite_url, desk_env, sandbox):
+    legacy, config = build(tmp_path / "old.db", orders=20, share=0), tmp_path / "old.yaml"
+    config.write_text(CONFIGURATION.replace("paper_trading: true", f"paper_trading: true\n  base_url: {sandbox.url}"))
+    keys = dict(zip(("ALPACA_API_KEY", "ALPACA_SECRET_KEY"), sandbox.keys("alpaca"), strict=True))
+    command = [MIGRATE, legacy.place, "--config", str(config), "--write-config", str(tmp_path / "new.yaml")]
+    desk = own_sqlite_url.removeprefix("sqlite:///")
+    for wrong in ({}, dict.fromkeys(keys, "wrong-key-of-somebody")):
+        code, error = fails(*command, "--check-connections", env=desk_env(own_sqlite_url) | wrong)
+        assert (code, "nothing was moved" in error, "wrong-key" in error) == (1, True, False), error
+        assert set(counts(desk).values()) == {0}
+    said = manage(*command, "--check-connections", env=desk_env(own_sqlite_url) | keys)
+    assert "alpaca: account " in said.partition("moving")[0]
+    assert counts(desk)["orders"] == 20

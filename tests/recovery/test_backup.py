@@ -87,7 +87,7 @@ def test_backup_under_writes_is_of_one_moment_and_nobody_waits_for_it(home, tmp_
     assert counts[0] > 0
 
 
-def test_configuration_in_force_is_in_it_and_a_file_that_is_not_in_force_is_not(home, tmp_path):
+def test_configuration_in_force_is_in_it_and_instead_of_a_file_that_is_not_the_versions_text(home, tmp_path):
     config = tmp_path / "desk.yaml"
     config.write_text("risk:\n  max_order_qty: 100\ndatabase:\n  url: postgres://desk:hunter2@db/desk\n")
     env = home | {"DESK_CONFIG": str(config)}
@@ -96,9 +96,18 @@ def test_configuration_in_force_is_in_it_and_a_file_that_is_not_in_force_is_not(
     assert b"max_order_qty: 100" in text
     assert b"hunter2" not in text
     config.write_text("risk:\n  max_order_qty: 100\n  note: AKIA-a-key-that-somebody-typed\n")
-    left = read_bundle(back_up(env, tmp_path / "without"))
-    assert left.configuration() is None
-    assert left.manifest.configuration == {"version": 1, "file": "desk.yaml", "left_out": "it is not what is in force"}
+    instead = read_bundle(back_up(env, tmp_path / "without"))
+    told = {"version": 1, "file": "desk.yaml", "left_out": "", "file_left_out": "it is not what is in force"}
+    assert instead.manifest.configuration == told
+    config.write_bytes(instead.configuration())
+    assert b"AKIA" not in instead.configuration()
+    assert "nothing changed; version 1 stays in force" in manage("load_config", str(config), env=env)
+
+
+def test_before_the_first_load_there_is_no_configuration_in_it(home, tmp_path):
+    bundle = read_bundle(back_up(home, tmp_path / "backups"))
+    assert bundle.configuration() is None
+    assert bundle.manifest.configuration["left_out"] == "none is in force"
 
 
 def test_archives_that_there_are_are_listed_with_their_checksums(home, tmp_path):

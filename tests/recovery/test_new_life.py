@@ -7,21 +7,24 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from brokers.models import AccountLease, BrokerAccount
+from brokers.models import AccountLease, BrokerAccount, Instrument
 from orders import ids, sending, sync
 from orders.changes import Changes, request_cancel, request_replace
 from orders.ids import begin_epoch, new_client_order_id, next_request_id, restore_epoch
 from orders.models import DeskState, Order, OrderRequest
 from orders.reconcile import reading
+from orders.reconcile.after_restore import RESTORE
 from orders.reconcile.run import reconcile_account
 from orders.restore.life import BEFORE, begin_new_life
 from risk.halts import halt, resume
 from risk.models import ExposureTotal, Halt
+from tests.factories import QuoteFactory
 from tests.orders.conftest import desk, wakings  # noqa: F401
 from tests.orders.desk import Counterparty, roomy_desk, submit
 from tests.orders.invariants import assert_books_balance
 from tests.orders.venue import Venue
 from tradingdesk.audit.models import AuditEvent
+from tradingdesk.config.record import load
 from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState
 
 pytestmark = pytest.mark.django_db
@@ -237,6 +240,7 @@ def test_account_with_an_order_in_doubt_waits_though_all_else_agrees(venue):
 def test_halt_of_a_person_stays_after_the_comparison(venue):
     halt(scope="account", scope_key="alpaca", reason="looks odd", actor="bob")
     restored()
+    QuoteFactory(listing__account_id="alpaca_later", listing__instrument=Instrument.objects.get(symbol="IBM"))
     reconcile_account("alpaca")
     [ours] = Halt.objects.filter(scope_key="alpaca", cleared_at=None)
     assert (ours.set_by, ours.reason) == ("bob", "looks odd")
@@ -265,3 +269,49 @@ def test_trail_tells_of_the_restore_and_leases_are_free(venue):
     assert (event.actor, event.after["restore_epoch"], event.after["backup"]) == ("ann", epoch, "b.zip")
     assert AccountLease.objects.get(pk="alpaca").holder == ""
     assert ExposureTotal.objects.get(key="1:alpaca").unreconciled.startswith("restored from")
+
+
+LATER = """
+brokers:
+  alpaca: {allocation_percent: 0.5, api_key: "${ALPACA_API_KEY}", secret_key: "${ALPACA_SECRET_KEY}"}
+  alpaca_later: {adapter: alpaca, allocation_percent: 0.5, api_key: "${ALPACA_API_KEY}",
+                 secret_key: "${ALPACA_SECRET_KEY}"}
+risk: {max_order_qty: 1000, max_order_notional: 100000, portfolio_risk_limit: 1000000, max_broker_allocation: 1}
+"""
+
+
+@pytest.fixture
+def later(tmp_path, monkeypatch):
+    """A configuration with an account that the desk does not have yet."""
+    for name in ("ALPACA_API_KEY", "ALPACA_SECRET_KEY"):
+        monkeypatch.setenv(name, f"a-value-of-{name}")
+    path = tmp_path / "desk.yaml"
+    path.write_text(LATER)
+    return path
+
+
+def test_account_that_the_backup_does_not_know_is_compared_before_it_takes_an_order(venue, later):
+    restored()
+    load(later, actor="ann", reason="it was there before the restore")
+    account = BrokerAccount.objects.get(pk="alpaca_later")
+    BrokerAccount.objects.filter(pk=account.pk).update(status="active", portfolio_value=10**6, buying_power=10**6)
+    QuoteFactory(listing__account=account, listing__instrument=Instrument.objects.get(symbol="IBM"))
+    reconcile_account("alpaca")
+    [ours] = Halt.objects.filter(cleared_at=None, scope_key="alpaca_later")
+    assert ours.set_by == RESTORE
+    codes = denied(broker_name="alpaca_later")
+    assert {"TRADING_HALTED", "ACCOUNT_NOT_RECONCILED"} <= set(codes)
+    assert not OrderRequest.objects.exists()
+    reconcile_account("alpaca_later")
+    assert denied(broker_name="alpaca_later") == []
+
+
+def test_account_that_was_known_and_one_of_a_desk_that_was_never_restored_are_not_stopped(venue, later):
+    load(later, actor="ann")
+    assert not Halt.objects.exists()
+    restored()
+    for name in ("alpaca", "alpaca_margin", "alpaca_later"):
+        reconcile_account(name)
+    later.write_text(LATER.replace("0.5,", "0.25,", 1).replace("0.5,", "0.75,", 1))
+    load(later, actor="ann")
+    assert not Halt.objects.filter(cleared_at=None).exists()

@@ -51,11 +51,14 @@ class AuditEventList(ListAPIView):
 class ConfigurationSerializer(DeskSerializer):
     class Meta:
         model = ConfigurationRecord
-        fields = ["version", "changed_at", "changed_by", "source", "reason", "diff", "whole"]
+        fields = ["version", "changed_at", "changed_by", "source", "reason", "diff", "whole", "text"]
 
 
 class ConfigurationHistory(ListAPIView):
-    """Every configuration the desk has run with, the latest first; secrets are in it as references."""
+    """Every configuration the desk has run with, the latest first; secrets are in it as references.
+
+    `text` is the whole as a file that `load_config` takes; empty in changes that a legacy database told of.
+    """
 
     needs = {"GET": "tradingdesk.view_configurationrecord"}
     queryset = ConfigurationRecord.objects.all()

@@ -104,17 +104,22 @@ def archives() -> Iterator[dict[str, Any]]:
 
 
 def _configuration() -> tuple[bytes | None, dict[str, Any]]:
-    """The configuration file, if it is what is in force: then it holds no secret, as `load_config` takes none.
+    """The configuration in force: its file if that says so, with its comments, else what the record has of it.
 
-    Every version is in the database, too.
+    Neither holds a secret: `load_config` takes none. None before the first load.
     """
     in_force = configuration_in_force()
-    told = {"version": in_force.version if in_force else None, "file": settings.DESK_CONFIG.name, "left_out": ""}
+    told = {"file": settings.DESK_CONFIG.name, "version": None, "left_out": "", "file_left_out": ""}
+    if in_force is None:
+        return None, told | {"left_out": "none is in force"}
+    told["version"] = in_force.version
     try:
         text = file_in_force(settings.DESK_CONFIG)
     except (DeskError, OSError, UnicodeDecodeError) as error:
-        return None, told | {"left_out": f"it cannot be read: {type(error).__name__}"}
-    return (text.encode(), told) if text else (None, told | {"left_out": "it is not what is in force"})
+        text, why = None, f"it cannot be read: {type(error).__name__}"
+    else:
+        why = "" if text else "it is not what is in force"
+    return (text or in_force.as_text()).encode(), told | {"file_left_out": why}
 
 
 @contextmanager

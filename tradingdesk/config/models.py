@@ -5,7 +5,7 @@ from django.db import models
 from django.utils import timezone
 
 from tradingdesk.config.document import Document, parse_document
-from tradingdesk.config.written import with_numbers
+from tradingdesk.config.written import as_yaml, with_numbers
 from tradingdesk.facts import Fact
 
 
@@ -51,6 +51,10 @@ class ConfigurationRecord(Fact):
     def is_whole(self) -> bool:
         """Whether it is a configuration of this desk; a legacy database tells only of changes."""
         return self.version > 0
+
+    def as_text(self) -> str:
+        """The whole as a file that can be loaded."""
+        return self.text or as_yaml(with_numbers(self.whole))
 
     def document(self) -> Document:
         """The whole with its values as they were read, and the lines they have in `text`."""

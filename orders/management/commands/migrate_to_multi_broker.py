@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from brokers.gateway import gateway_for
+from brokers.gateway import visiting
 from brokers.messages import BrokerError
 from brokers.models import AccountSnapshot, BrokerAccount
 from orders.migrate import report
@@ -110,9 +110,10 @@ class Command(BaseCommand):
         if not account.settings and config:
             account.settings = account_settings(config)
         try:
-            state = gateway_for(account).account()
+            with visiting(account) as gateway:
+                state = gateway.account()
         except BrokerError as error:
-            raise CommandError(f"{broker}: {error}; nothing was moved") from error
+            raise CommandError(f"{broker}: {error.explained}; nothing was moved") from error
         self._say(f"{broker}: account {state.account_id} answers, portfolio value {state.portfolio_value:,.2f}")
 
     def _write_configuration(self, broker: str, **options: Any) -> None:

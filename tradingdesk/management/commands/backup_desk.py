@@ -1,5 +1,6 @@
 """Back the desk up, now."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,15 @@ class Command(BaseCommand):
             raise CommandError(error.detail) from error
         rows = sum(bundle.manifest.tables.values())
         self._say(f"{rows:,} rows of {len(bundle.manifest.tables)} tables, {bundle.path.stat().st_size:,} bytes")
-        if bundle.manifest.configuration["left_out"]:
-            self._say(f"without {settings.DESK_CONFIG}: {bundle.manifest.configuration['left_out']}")
+        self._tell_of_configuration(bundle.manifest.configuration)
         self._say(f"sha256 {bundle.sha256}")
         self._say(f"backup {bundle.path}")
+
+    def _tell_of_configuration(self, told: Mapping[str, Any]) -> None:
+        if told["left_out"]:
+            self._say(f"without a configuration: {told['left_out']}")
+        elif told["file_left_out"]:
+            self._say(f"version {told['version']} instead of {settings.DESK_CONFIG}: {told['file_left_out']}")
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
