@@ -40,7 +40,12 @@ def begin_epoch() -> int:
 
 def new_client_order_id() -> str:
     """Make an id that sorts by time: epoch, milliseconds and 48 random bits; 31 characters at most."""
-    return f"d{_short(restore_epoch())}-{time.time_ns() // 1_000_000:011x}{secrets.token_hex(6)}"
+    return f"{order_id_prefix()}-{time.time_ns() // 1_000_000:011x}{secrets.token_hex(6)}"
+
+
+def order_id_prefix() -> str:
+    """What the ids of this life of the desk begin with, for ids that are made from something else than time."""
+    return f"d{_short(restore_epoch())}"
 
 
 def next_request_id(client_order_id: str, mark: str, number: int) -> str:

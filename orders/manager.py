@@ -20,7 +20,9 @@ from brokers.messages import BrokerError
 from brokers.models import BrokerAccount
 from orders import holdings
 from orders.intake import submit_order
-from orders.models import Order
+from orders.models import Order, RebalancePlan
+from orders.rebalancing import plans
+from orders.rebalancing.drafting import Draft
 from orders.sync_now import sync_now
 from orders.ticket import parse_ticket
 from risk import exposure, gate
@@ -111,6 +113,26 @@ class MultiBrokerManager:
         """VaR, expected shortfall, contributions, concentration and what a broker's failure costs (see `assess`)."""
         return assess(tail=tail, trade=trade)
 
+    def preview_rebalancing(self) -> Draft:
+        """The orders that would bring every account within its limits and its share, with costs; stores nothing."""
+        return plans.preview()
+
+    def rebalance_allocations(self, *, reason: str = "asked for by the manager") -> RebalancePlan:
+        """Propose the orders that bring the book back over the brokers; somebody else than `actor` approves them.
+
+        Raises:
+            Conflict: such a plan is open already, orders of one are under way, or there is nothing to do.
+        """
+        return plans.propose(actor=self.actor, reason=reason)
+
+    def approve_rebalancing(self, plan: RebalancePlan, *, reason: str) -> RebalancePlan:
+        """Have the orders of a plan placed that somebody else proposed, leaving ones first.
+
+        Raises:
+            Conflict: it is not open any more or too old, `actor` proposed it, or it has no orders.
+        """
+        return plans.approve(plan=plan, actor=self.actor, reason=reason)
+
     async def aconnect_all_brokers(self) -> dict[str, bool]:
         """See `connect_all_brokers`."""
         return await sync_to_async(self.connect_all_brokers)()
@@ -152,6 +174,18 @@ class MultiBrokerManager:
     ) -> PortfolioReport:
         """See `measure_portfolio_risk`."""
         return await sync_to_async(self.measure_portfolio_risk)(tail=tail, trade=trade)
+
+    async def apreview_rebalancing(self) -> Draft:
+        """See `preview_rebalancing`."""
+        return await sync_to_async(self.preview_rebalancing)()
+
+    async def arebalance_allocations(self, *, reason: str = "asked for by the manager") -> RebalancePlan:
+        """See `rebalance_allocations`."""
+        return await sync_to_async(self.rebalance_allocations)(reason=reason)
+
+    async def aapprove_rebalancing(self, plan: RebalancePlan, *, reason: str) -> RebalancePlan:
+        """See `approve_rebalancing`."""
+        return await sync_to_async(self.approve_rebalancing)(plan, reason=reason)
 
     def _connect(self, account: BrokerAccount) -> bool:
         try:

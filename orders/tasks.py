@@ -15,6 +15,7 @@ from orders import rerouting, sending, sync, wakeups
 from orders.changes import ticket_of
 from orders.intake import decide_and_store, known_market, with_prices
 from orders.models import Order, OrderRequest
+from orders.rebalancing import placing, plans
 from orders.reconcile import run as reconcile
 from orders.serving import Service
 from orders.streaming import stop_streams
@@ -80,6 +81,18 @@ def dispatch_reconciliations() -> None:
     """Have every enabled account compared with its broker by its own worker."""
     for broker_name in BrokerAccount.objects.filter(enabled=True).values_list("pk", flat=True):
         wakeups.reconcile_soon(broker_name)
+
+
+@shared_task(name="orders.tasks.propose_rebalancing")
+def propose_rebalancing() -> int:
+    """Propose plans where a limit, drift or a failed broker calls for one; how many."""
+    return len(plans.propose_where_due())
+
+
+@shared_task(name=wakeups.ADVANCE_REBALANCING)
+def advance_rebalancing(plan_pk: int | None = None) -> None:
+    """Place and watch the orders of one plan, or of every plan that is under way."""
+    placing.advance_running() if plan_pk is None else placing.advance(plan_pk)
 
 
 @shared_task(name="orders.tasks.sweep")

@@ -18,6 +18,7 @@ ROUTE_ORDER = "orders.tasks.route_order"
 REROUTE_ORDER = "orders.tasks.reroute_order"
 SYNC_ACCOUNT = "orders.tasks.sync_account"
 RECONCILE_ACCOUNT = "orders.tasks.reconcile_account"
+ADVANCE_REBALANCING = "orders.tasks.advance_rebalancing"
 
 SYNC_SLOT = 0.2
 RECONCILE_AFTER_CONNECT = 5.0

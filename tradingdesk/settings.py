@@ -257,6 +257,7 @@ CONFIG_SECTIONS = {
     "brokers": "orders.configuration.Section",
     "database": "tradingdesk.config.database.Section",
     "risk": "risk.configuration.Section",
+    "rebalancing": "orders.rebalancing.configuration.Section",
     "schedule": "tradingdesk.schedule.section.Section",
 }
 # What beat does without a word in the configuration's `schedule:`; migrations make the rows.
@@ -265,6 +266,8 @@ SCHEDULE = {
     "Wake workers for what no wake-up reached": {"task": "orders.tasks.sweep", "every": 2},
     "Compare the desk with the brokers": {"task": "orders.tasks.dispatch_reconciliations", "every": 60},
     "Weigh what is held and entered": {"task": "risk.tasks.refresh_measures", "every": 60},
+    "Propose to rebalance": {"task": "orders.tasks.propose_rebalancing", "every": 60},
+    "Place what rebalances": {"task": "orders.tasks.advance_rebalancing", "every": 5},
     "Back the desk up": {
         "task": "tradingdesk.tasks.back_up_desk",
         "crontab": "15 2 * * *",

@@ -95,6 +95,7 @@ NAVIGATION = [
                 "link": PORTFOLIO_RISK,
                 "permission": _may("risk.view_exposuretotal"),
             },
+            _list("Rebalancing", "balance", "orders", "rebalanceplan"),
         ],
     },
     {

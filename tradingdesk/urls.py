@@ -53,6 +53,26 @@ urlpatterns = [
     path("api/v1/risk/limits/", _view("risk.api.LimitList"), name="limits"),
     path("api/v1/risk/halts/", _view("risk.api.HaltList"), name="halts"),
     path("api/v1/risk/halts/<int:pk>/", _view("risk.api.HaltDetail"), name="halt"),
+    path("api/v1/rebalancing/preview/", _view("orders.api.rebalancing.RebalancePreview"), name="rebalance-preview"),
+    path("api/v1/rebalancing/plans/", _view("orders.api.rebalancing.RebalancePlanList"), name="rebalance-plans"),
+    path(
+        "api/v1/rebalancing/plans/<int:pk>/", _view("orders.api.rebalancing.RebalancePlanDetail"), name="rebalance-plan"
+    ),
+    path(
+        "api/v1/rebalancing/plans/<int:pk>/approve/",
+        _view("orders.api.rebalancing.RebalancePlanApproval"),
+        name="rebalance-plan-approve",
+    ),
+    path(
+        "api/v1/rebalancing/plans/<int:pk>/reject/",
+        _view("orders.api.rebalancing.RebalancePlanRejection"),
+        name="rebalance-plan-reject",
+    ),
+    path(
+        "api/v1/rebalancing/plans/<int:pk>/stop/",
+        _view("orders.api.rebalancing.RebalancePlanStop"),
+        name="rebalance-plan-stop",
+    ),
     path("api/v1/audit/events/", _view("tradingdesk.audit.api.AuditEventList"), name="audit-events"),
     path("api/v1/config/history/", _view("tradingdesk.audit.api.ConfigurationHistory"), name="config-history"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -5,6 +5,7 @@ from orders.admin.decisions import RiskDecisionAdmin, RoutingDecisionAdmin
 from orders.admin.executions import BrokerMessageAdmin, ExecutionAdmin
 from orders.admin.legacy import MigrationRunAdmin, QuarantinedRowAdmin, SignalAdmin, SignalDecisionAdmin
 from orders.admin.positions import PositionAdmin, TradeLogAdmin
+from orders.admin.rebalancing import RebalanceLegAdmin, RebalancePlanAdmin
 from orders.admin.reconciliation import ReconciliationBreakAdmin, ReconciliationMemoryAdmin, ReconciliationRunAdmin
 from orders.admin.requests import DeskStateAdmin, OrderRequestAdmin
 
@@ -17,6 +18,8 @@ __all__ = [
     "OrderRequestAdmin",
     "PositionAdmin",
     "QuarantinedRowAdmin",
+    "RebalanceLegAdmin",
+    "RebalancePlanAdmin",
     "ReconciliationBreakAdmin",
     "ReconciliationMemoryAdmin",
     "ReconciliationRunAdmin",

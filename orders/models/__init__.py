@@ -6,6 +6,7 @@ from orders.models.execution import BrokerMessage, Execution
 from orders.models.migration import MigrationRun, QuarantinedRow
 from orders.models.order import Order
 from orders.models.position import Position, TradeLog
+from orders.models.rebalancing import RebalanceLeg, RebalancePlan
 from orders.models.reconciliation import ReconciliationBreak, ReconciliationMemory, ReconciliationRun
 from orders.models.request import OrderRequest
 from orders.models.signal import Signal, SignalDecision
@@ -19,6 +20,8 @@ __all__ = [
     "OrderRequest",
     "Position",
     "QuarantinedRow",
+    "RebalanceLeg",
+    "RebalancePlan",
     "ReconciliationBreak",
     "ReconciliationMemory",
     "ReconciliationRun",

@@ -30,6 +30,7 @@ class Order(models.Model):
         ADMIN = "admin"
         COMMAND = "command"
         MANAGER = "manager"
+        REBALANCING = "rebalancing"
         EXTERNAL = "external"
         ADJUSTMENT = "adjustment"
         LEGACY = "legacy"

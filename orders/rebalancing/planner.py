@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
+from importlib import import_module
 
 from orders.rebalancing.edges import Edge, Ways, ways_between
-from orders.rebalancing.solver import lots
 from orders.rebalancing.words import ZERO, Book, Move, Moves, Place, Problem
 from tradingdesk.fields import plain
 
 _CENT = Decimal("0.01")
+# scipy takes a second and some hundred megabytes: only a process that plans loads it.
+SOLVER = "orders.rebalancing.solver"
 
 
 def plan_moves(books: Sequence[Book], places: Iterable[Place], *, room: Decimal | None = None) -> Moves:
@@ -27,7 +29,8 @@ def plan_moves(books: Sequence[Book], places: Iterable[Place], *, room: Decimal 
     """
     places = list(places)
     ways = ways_between(books, places)
-    taken = [(edge, number) for edge, number in zip(ways.edges, lots(ways.edges, books, room=room), strict=True)]
+    lots = import_module(SOLVER).lots(ways.edges, books, room=room)
+    taken = list(zip(ways.edges, lots, strict=True))
     answer = Moves(gross_after=_gross_after(books, taken))
     answer.moves = [move for edge, number in taken if number for move in _moves(edge, number)]
     answer.problems = list(_problems(books, places, ways, answer, taken))

@@ -1,7 +1,6 @@
 """How many lots go each way: a mixed-integer program, solved by HiGHS through scipy. Pure.
 
-Two stages: first every account as near to its range as can be, then with the least turnover and cost. scipy takes a
-second to load; only a process that plans loads this module.
+Two stages: first every account as near to its range as can be, then with the least turnover and cost.
 """
 
 from __future__ import annotations
@@ -13,17 +12,13 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 
 from orders.rebalancing.edges import Edge
-from orders.rebalancing.words import ZERO, Book
+from orders.rebalancing.words import ZERO, Book, NotSolved
 from tradingdesk.fix import Side
 
 SECONDS_AT_MOST = 10
 # What the solver's tolerances may cost, in money and in parts of its unit: ranges are held so much tighter.
 _MARGIN, _MARGIN_OF_UNIT = Decimal("0.01"), Decimal("0.0001")
 _SMALLEST_GAP = 1e-6
-
-
-class NotSolved(Exception):
-    """The solver found no answer in its time."""
 
 
 def lots(edges: Sequence[Edge], books: Sequence[Book], *, room: Decimal | None = None) -> list[int]:

@@ -11,6 +11,10 @@ from tradingdesk.fix import Side
 ZERO = Decimal(0)
 
 
+class NotSolved(Exception):
+    """The solver found no answer in its time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What cannot be done, and why; it may be about an account, a symbol, or a symbol at an account."""

@@ -16,6 +16,8 @@ from orders.models import (
     MigrationRun,
     Order,
     QuarantinedRow,
+    RebalanceLeg,
+    RebalancePlan,
     ReconciliationBreak,
     ReconciliationMemory,
     ReconciliationRun,
@@ -115,6 +117,7 @@ def one_of_each(text: str = "") -> dict:
     AccountLease.objects.create(account=account, holder=text or "worker")
     BrokerAccount.objects.filter(pk=account.pk).update(account_id=text[:64])
     _reconciliation(order, text)
+    _rebalancing(order, text)
     _from_a_legacy_database(order, text)
     halted = halt(scope="symbol", scope_key="AIG", reason=text or "news", actor="someone")
     resume(halt=halted, reason=text or "over", actor="someone")
@@ -134,6 +137,38 @@ def _reconciliation(order: Order, text: str) -> None:
     ReconciliationBreak.objects.create(kind="position", key=text or "IBM", detail={"offset": text}, **facts)
     ReconciliationRun.objects.create(account=order.account, started_at=OPENING, complete=False, unread=[text])
     ReconciliationMemory.objects.create(account=order.account, suspected={text: [text, text]})
+
+
+def _rebalancing(order: Order, text: str) -> None:
+    problem = {"code": "BROKER_DOWN", "detail": text, "broker_name": text, "symbol": text}
+    share = {"gross_before": "1", "gross_after": "1", "share_before": "0.5", "share_after": "0.5", "limit": None}
+    said = dict.fromkeys(("reason", "proposed_by", "decided_by", "decision_reason", "text"), text)
+    plan = RebalancePlan.objects.create(
+        cause="asked",
+        expires_at=OPENING,
+        total_value=1,
+        problems=[problem],
+        accounts=[{"broker_name": text or "alpaca", **share}],
+        **said,
+    )
+    RebalanceLeg.objects.create(
+        plan=plan,
+        number=1,
+        move=1,
+        role="close",
+        account=order.account,
+        instrument=order.instrument,
+        symbol=text or "IBM",
+        side="sell",
+        order_qty=1,
+        px=1,
+        share_before=0,
+        share_after=0,
+        client_order_id="d1-rb1-1",
+        attempt=1,
+        order=order,
+        text=text,
+    )
 
 
 def _from_a_legacy_database(order: Order, text: str) -> None:

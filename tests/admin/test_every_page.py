@@ -28,6 +28,7 @@ EDITED_BY_STAGE_FORM = {
         "brokers.Instrument",
         "django_celery_beat.PeriodicTask",
         "orders.Order",
+        "orders.RebalancePlan",
         "orders.ReconciliationBreak",
         "risk.Limit",
         "risk.Halt",

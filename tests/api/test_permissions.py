@@ -31,6 +31,13 @@ MATRIX = [
     ("DELETE", "/api/v1/risk/halts/1/", {"risk officer"}),
     ("GET", "/api/v1/reconciliation/breaks/", EVERYONE),
     ("POST", "/api/v1/reconciliation/breaks/1/resolve/", {"risk officer"}),
+    ("GET", "/api/v1/rebalancing/preview/", EVERYONE),
+    ("GET", "/api/v1/rebalancing/plans/", EVERYONE),
+    ("POST", "/api/v1/rebalancing/plans/", {"trader", "risk officer"}),
+    ("GET", "/api/v1/rebalancing/plans/1/", EVERYONE),
+    ("POST", "/api/v1/rebalancing/plans/1/approve/", {"risk officer"}),
+    ("POST", "/api/v1/rebalancing/plans/1/reject/", {"risk officer"}),
+    ("POST", "/api/v1/rebalancing/plans/1/stop/", {"risk officer"}),
     ("GET", "/api/v1/audit/events/", {"auditor"}),
     ("GET", "/api/v1/config/history/", {"auditor", "risk officer"}),
 ]

@@ -13,6 +13,7 @@ from tests import factories
 from tests.api.test_lists import make_rows
 from tests.api.test_orders import LIMIT
 from tests.api.test_permissions import MATRIX
+from tests.orders.rebalancing.desk import lopsided_desk
 
 pytestmark = pytest.mark.django_db
 
@@ -45,12 +46,29 @@ def test_document_is_valid_and_names_every_endpoint():
             resolve(path.replace("{client_order_id}", "x").replace("{id}", "1"))
 
 
-@pytest.mark.parametrize("path", [path for method, path, _ in MATRIX if method == "GET" and "known" not in path])
+@pytest.mark.parametrize(
+    "path", [path for method, path, _ in MATRIX if method == "GET" and "known" not in path and "/1/" not in path]
+)
 def test_lists_answer_as_the_document_says(client_of, desk, path):
     make_rows(2)
     answer = client_of("viewer", "auditor").get(path)
     assert answer.status_code == 200
     check(answer, "GET", path)
+
+
+def test_rebalancing_plans_answer_as_the_document_says(client_of):
+    lopsided_desk(450)
+    client, plans = client_of("risk officer"), "/api/v1/rebalancing/plans/"
+    made = client.post(plans, {"reason": "too much at one broker"}, format="json")
+    assert made.status_code == 201
+    check(made, "POST", plans)
+    check(client.get(plans), "GET", plans)
+    check(client.get("/api/v1/rebalancing/preview/"), "GET", "/api/v1/rebalancing/preview/")
+    check(client.get(f"{plans}{made.json()['id']}/"), "GET", f"{plans}{{id}}/")
+    for word, status in (("approve", 409), ("stop", 409), ("reject", 200)):
+        answer = client.post(f"{plans}{made.json()['id']}/{word}/", {"reason": "no"}, format="json")
+        assert answer.status_code == status
+        check(answer, "POST", f"{plans}{{id}}/{word}/")
 
 
 def test_orders_answer_as_the_document_says(client_of, desk):

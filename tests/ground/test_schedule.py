@@ -45,6 +45,8 @@ def test_every_row_that_migrations_make_is_one_of_the_desks_own_entries():
         "Wake workers for what no wake-up reached": 5,
         COMPARE: 60,
         "Weigh what is held and entered": 60,
+        "Propose to rebalance": 60,
+        "Place what rebalances": 5,
         BACKUP: 3600,
     }
 

@@ -25,6 +25,15 @@ def figure(value: str | None) -> str:
 
 
 @register.filter
+def percent(value: str | None) -> str:
+    """Show a share of 1 that JSON keeps as text, as per cent."""
+    try:
+        return shown.share(Decimal(value))
+    except (InvalidOperation, TypeError, ValueError):
+        return value or shown.EMPTY
+
+
+@register.filter
 def setting(value: Any) -> str:
     """Show a value of the configuration as a file has it; nothing for what is not given."""
     return "" if value is None else in_words(value)
