@@ -15,8 +15,9 @@ from django.db.models import Avg, BigIntegerField, Count, DateField, DateTimeFie
 
 from brokers.models import BrokerAccount, DailyBar, Instrument
 from orders.models import Order, OrderRequest
-from risk import exposure
+from risk import exposure, losses
 from risk.controls import needs_of
+from risk.controls.losses import LOSSES
 from risk.controls.prices import CLOSES, OPPOSITE
 from risk.controls.repeats import MESSAGES, SAME
 from risk.controls.totals import SECTOR_GROSS
@@ -105,6 +106,12 @@ def facts_for(question: Question, known: Mapping[str, Any]) -> Mapping[str, Any]
     return answer()
 
 
+def _ask_losses(question: Question) -> Answer:
+    """The marks that losses are measured by, of what was looked at lately."""
+    told = losses.ask_marks(question.now)
+    return lambda: {mark.place: mark for mark in told()}
+
+
 def _ask_sector_gross(question: Question) -> Answer:
     """The instrument's sector, and its gross exposure by account; the locks of the accounts keep it as it is."""
     sector = question.instrument.sector
@@ -177,6 +184,7 @@ ASK: dict[str, Callable[[Question], Answer]] = {
     MESSAGES: _ask_messages,
     OPPOSITE: _ask_opposite,
     SECTOR_GROSS: _ask_sector_gross,
+    LOSSES: _ask_losses,
 }
 
 

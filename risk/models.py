@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import ROUND_UP, Decimal
 
 from django.db import models
 from django.utils import timezone
 
-from tradingdesk.fields import ExactDecimalField, MoneyField, PriceField, QuantityField
+from tradingdesk.fields import QUANTITY_PLACES, ExactDecimalField, MoneyField, PriceField, QuantityField
 
 
 def _sum(help_text: str) -> MoneyField:
@@ -77,6 +79,8 @@ class Control(models.TextChoices):
     PERMITTED = "permitted"
     SESSION_ONLY = "session_only"
     MAX_CLOCK_DRIFT = "max_clock_drift"
+    MAX_DAILY_LOSS = "max_daily_loss"
+    MAX_DRAWDOWN = "max_drawdown"
 
 
 def control_choices() -> list[tuple[str, str]]:
@@ -158,6 +162,81 @@ class ExchangeRate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.currency} {self.rate.normalize():f} {self.base_currency}"
+
+
+class EquityMark(models.Model):
+    """What losses are measured from, for the firm and each account; in the base currency. `risk.losses` keeps it.
+
+    `since` is when measuring began, or a person last cleared a halt that a loss had tripped. `parts` is the equity of
+    the accounts that the firm's is made of.
+    """
+
+    scope = models.CharField(max_length=16, help_text="firm or account")
+    scope_key = models.CharField(max_length=64, blank=True, default="")
+    equity = MoneyField()
+    seen_at = models.DateTimeField(help_text="when equity was last looked at")
+    day = models.DateField(help_text="the market's")
+    day_start_equity = MoneyField(help_text="what was last seen on the day before")
+    peak_equity = MoneyField()
+    peak_at = models.DateTimeField()
+    since = models.DateTimeField()
+    parts = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        db_table = "equity_marks"
+        ordering = ["scope", "scope_key"]
+        constraints = [models.UniqueConstraint(fields=["scope", "scope_key"], name="equity_mark_once")]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.scope_key}".strip()
+
+    @classmethod
+    def begin(cls, scope: str, scope_key: str, equity: Decimal, today: date, now: datetime) -> EquityMark:
+        """Measure from here on."""
+        known = {"equity": equity, "day_start_equity": equity, "peak_equity": equity}
+        return cls(scope=scope, scope_key=scope_key, day=today, seen_at=now, peak_at=now, since=now, **known)
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What it is about."""
+        return self.scope, self.scope_key
+
+    def see(self, equity: Decimal, today: date, now: datetime) -> None:
+        """Take equity as it is now; a new day begins with what the one before ended with."""
+        if today != self.day:
+            self.day, self.day_start_equity = today, self.equity
+        self.equity, self.seen_at = equity, now
+        if equity > self.peak_equity:
+            self.peak_equity, self.peak_at = equity, now
+
+    def see_parts(self, parts: Mapping[str, Decimal], today: date, now: datetime) -> None:
+        """Take the sum of parts as it is now; one that is new, or gone, is no gain and no loss."""
+        if self.parts:
+            come = sum((value for name, value in parts.items() if name not in self.parts), Decimal(0))
+            gone = sum((Decimal(value) for name, value in self.parts.items() if name not in parts), Decimal(0))
+            self.equity += come - gone
+            self.day_start_equity += come - gone
+            self.peak_equity += come - gone
+        self.see(sum(parts.values(), Decimal(0)), today, now)
+        self.parts = {name: f"{value:f}" for name, value in parts.items()}
+
+    def restart(self, at: datetime) -> None:
+        """Measure anew from what there is."""
+        self.day_start_equity = self.peak_equity = self.equity
+        self.since = self.peak_at = at
+
+    def reference(self, control: str) -> Decimal:
+        """What equity is held against for a control."""
+        return self.day_start_equity if control == Control.MAX_DAILY_LOSS else self.peak_equity
+
+    def lost(self, control: str) -> Decimal:
+        """How much was lost, as the control measures it: an amount since yesterday, or a share of the highest."""
+        loss = max(self.reference(control) - self.equity, Decimal(0))
+        if control == Control.MAX_DAILY_LOSS:
+            return loss
+        if self.peak_equity <= 0:
+            return Decimal(1) if loss else Decimal(0)
+        return (loss / self.peak_equity).quantize(Decimal(1).scaleb(-QUANTITY_PLACES), ROUND_UP)
 
 
 class ExposureTotalQuerySet(models.QuerySet):

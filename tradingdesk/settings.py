@@ -265,6 +265,7 @@ SCHEDULE = {
     "Read what is due at the brokers": {"task": "orders.tasks.dispatch_syncs", "every": 1},
     "Wake workers for what no wake-up reached": {"task": "orders.tasks.sweep", "every": 2},
     "Compare the desk with the brokers": {"task": "orders.tasks.dispatch_reconciliations", "every": 60},
+    "Watch losses": {"task": "risk.tasks.watch_losses", "every": 5},
     "Weigh what is held and entered": {"task": "risk.tasks.refresh_measures", "every": 60},
     "Propose to rebalance": {"task": "orders.tasks.propose_rebalancing", "every": 60},
     "Place what rebalances": {"task": "orders.tasks.advance_rebalancing", "every": 5},
