@@ -9,7 +9,7 @@ PROPOSING = [*SEEN, "orders.add_rebalanceplan"]
 
 
 class Migration(migrations.Migration):
-    dependencies = [("analytics", "0007_sector_permission"), ("orders", "0008_rebalancing")]
+    dependencies = [("analytics", "0007_sector_permission"), ("orders", "0009_rebalancing")]
 
     operations = [
         granting(

@@ -23,7 +23,7 @@ def remove_schedules(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("orders", "0008_rebalancing"),
+        ("orders", "0009_rebalancing"),
         ("django_celery_beat", "0019_alter_periodictasks_options"),
     ]
 

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('brokers', '0006_daily_bars'),
-        ('orders', '0007_commission_breaks'),
+        ('orders', '0008_changes_by_time'),
     ]
 
     operations = [
