@@ -195,6 +195,14 @@ class BrokerAdapter(ABC):
         Raises OrderRefused when the order cannot be cancelled any more (re-read it), TryLater, OutcomeUnknown.
         """
 
+    def cancel_all(self) -> None:
+        """Ask in one request for cancels of every working order of the account, whoever placed it.
+
+        None means that the broker took the request. Raises as `cancel` does, and NotSupported where there is no such
+        request, or it would reach other accounts, too.
+        """
+        raise NotSupported(f"{self.label} cancels orders one by one")
+
     @abstractmethod
     def replace(self, request: ReplaceOrder) -> ExecutionReport:
         """Ask for a change; the broker's first answer (which does not promise the change).

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from brokers.models import BrokerAccount
-from orders import rerouting, sending, sync, wakeups
+from orders import halting, rerouting, sending, sync, triggers, wakeups
 from orders.changes import ticket_of
 from orders.intake import decide_and_store, known_market, with_prices
 from orders.models import Order, OrderRequest
@@ -120,6 +120,14 @@ def _not_about_to_be_sent(requests: Iterable[OrderRequest], now: datetime) -> li
     young = now - SWEEP_BUSY_AFTER
     in_line = {one.pk for one in requests if one.state == RequestState.QUEUED and one.queued_at > young}
     return [one for one in requests if one.broker_name not in busy or one.pk not in in_line]
+
+
+@shared_task(name="orders.tasks.watch_halts")
+def watch_halts() -> None:
+    """Go on with what halts want cancelled and closed, and trip those that the triggers call for."""
+    halting.carry_out_all()
+    for halt in triggers.watch():
+        halting.carry_out(halt)
 
 
 _services: list[Service] = []

@@ -5,21 +5,18 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from unfold.decorators import display
 
 from risk.configuration import change_limits
-from risk.forms import HaltForm, LimitForm, PortfolioRiskForm, RemoveLimitForm
-from risk.halts import halt, resume
+from risk.forms import LimitForm, PortfolioRiskForm, RemoveLimitForm
 from risk.limit_page import limits_by_scope
 from risk.limits import LimitValue
-from risk.models import ExposureTotal, Halt, Limit
+from risk.models import ExposureTotal, Limit
 from risk.portfolio.asking import parse_question
 from risk.portfolio.assessment import assess
 from risk.portfolio.words import PortfolioReport
 from tradingdesk.backoffice import shown
 from tradingdesk.backoffice.admins import ReadOnlyAdmin
-from tradingdesk.backoffice.forms import ReasonForm, carry_out
-from tradingdesk.backoffice.lists import DayRangeFilter
+from tradingdesk.backoffice.forms import carry_out
 
 WHERE = ("scope", "scope_key")
 
@@ -105,61 +102,6 @@ class LimitAdmin(ReadOnlyAdmin):
         )
         self.message_user(request, f"{value.control}: {done}")
         return True
-
-
-@admin.register(Halt)
-class HaltAdmin(ReadOnlyAdmin):
-    """Stops of trading, the latest first; resuming has its own permission."""
-
-    list_display = (
-        shown.column("set_at", "set (UTC)", show=shown.stamp),
-        "state",
-        *WHERE,
-        "reason",
-        "set_by",
-        shown.column("cleared_at", "cleared (UTC)", show=shown.stamp),
-        "cleared_by",
-        "clear_reason",
-    )
-    list_filter = ("scope", ("set_at", DayRangeFilter))
-    search_fields = ("scope_key",)
-    sortable_by = ()
-
-    @display(description="state", label={"in force": "danger", "cleared": "success"})
-    def state(self, row: Halt) -> str:
-        return "cleared" if row.cleared_at else "in force"
-
-    def has_add_permission(self, request) -> bool:
-        return self.may(request, "add")
-
-    def add_view(self, request, form_url="", extra_context=None) -> HttpResponse:
-        if not self.may(request, "add"):
-            raise PermissionDenied
-        form = HaltForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            made = carry_out(form, lambda: halt(**form.cleaned_data, actor=request.user.get_username()))
-            if made is not None:
-                self.message_user(request, f"Trading is halted: {made}")
-                return redirect("admin:risk_halt_changelist")
-        lead = "New orders are denied from the next one on; cancels still go through."
-        return self._page(request, form, title="Halt trading", button="Halt trading", lead=lead)
-
-    def change_view(self, request, object_id, form_url="", extra_context=None) -> HttpResponse:
-        row = self.viewed(request, object_id)
-        if row is None or row.cleared_at or not self.may(request, "clear"):
-            return super().change_view(request, object_id, form_url, extra_context)
-        form = ReasonForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            cleared = carry_out(form, lambda: resume(halt=row, **form.cleaned_data, actor=request.user.get_username()))
-            if cleared is not None:
-                self.message_user(request, f"Trading goes on: {cleared.scope} {cleared.scope_key}")
-                return redirect("admin:risk_halt_changelist")
-        lead = f"{row} – set by {row.set_by} at {shown.stamp(row.set_at)} UTC"
-        return self._page(request, form, title="Resume trading", button="Resume trading", lead=lead)
-
-    def _page(self, request: HttpRequest, form, **context) -> HttpResponse:
-        context |= {"form": form, "back": reverse("admin:risk_halt_changelist")}
-        return self.page(request, "admin/desk/form.html", **context)
 
 
 @admin.register(ExposureTotal)

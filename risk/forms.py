@@ -1,8 +1,7 @@
-"""What people type to change limits and to halt trading."""
+"""What people type to change limits."""
 
 from django import forms
 
-from risk.halts import HALTED_SCOPES
 from risk.limits import LimitValue
 from risk.models import Control, Limit, Scope
 from tradingdesk.backoffice.forms import ChoiceField, ReasonForm, SwitchField, TextField
@@ -21,12 +20,6 @@ class ScopedForm(ReasonForm):
     )
 
     field_order = ("control", "scope", "scope_key", "value", "hard", "reason")
-
-
-class HaltForm(ScopedForm):
-    """A stop of trading."""
-
-    scope = ChoiceField(choices=[(scope.value, scope.label) for scope in HALTED_SCOPES], initial=Scope.FIRM)
 
 
 class LimitForm(ScopedForm):

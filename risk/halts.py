@@ -6,12 +6,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from risk.limits import rules_changed
-from risk.models import Halt, Level, Operation, Scope
+from risk.models import Halt, HaltedScope, Level, Operation
 from risk.scopes import check_scope, trail_columns
 from tradingdesk.audit import trail
 from tradingdesk.errors import Conflict, InvalidInput
-
-HALTED_SCOPES = (Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL)
 
 
 def halts_in_force() -> list[Halt]:
@@ -79,8 +77,9 @@ def _require_reason(reason: str) -> None:
 
 
 def _check_level(scope: str, level: str, operation: str, flatten: bool) -> None:
-    if scope not in HALTED_SCOPES:
-        raise InvalidInput("UNKNOWN_SCOPE", f"found {scope!r}, expected one of {', '.join(HALTED_SCOPES)}", "scope")
+    if scope not in HaltedScope.values:
+        wanted = ", ".join(HaltedScope.values)
+        raise InvalidInput("UNKNOWN_SCOPE", f"found {scope!r}, expected one of {wanted}", "scope")
     if level not in Level.values:
         raise InvalidInput("UNKNOWN_LEVEL", f"found {level!r}, expected one of {', '.join(Level.values)}", "level")
     if level == Level.REJECT and operation not in Operation.values:

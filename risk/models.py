@@ -30,6 +30,14 @@ class Scope(models.TextChoices):
     USER_STRATEGY = "user_strategy"  # a user with a strategy: "ann momentum"
 
 
+class HaltedScope(models.TextChoices):
+    """The scopes that a halt can be about."""
+
+    FIRM = Scope.FIRM.value
+    ACCOUNT = Scope.ACCOUNT.value
+    SYMBOL = Scope.SYMBOL.value
+
+
 class Level(models.TextChoices):
     """How much a halt stops; cancels go through on every level."""
 

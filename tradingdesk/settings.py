@@ -228,6 +228,7 @@ SPECTACULAR_SETTINGS = {
         "OrderClass": "tradingdesk.fix.OrderClass",
         "OrdStatus": "tradingdesk.fix.OrdStatus",
         "Scope": "risk.models.Scope",
+        "HaltedScope": "risk.models.HaltedScope",
     },
 }
 
@@ -258,12 +259,14 @@ CONFIG_SECTIONS = {
     "database": "tradingdesk.config.database.Section",
     "risk": "risk.configuration.Section",
     "rebalancing": "orders.rebalancing.configuration.Section",
+    "halt_triggers": "risk.triggers.Section",
     "schedule": "tradingdesk.schedule.section.Section",
 }
 # What beat does without a word in the configuration's `schedule:`; migrations make the rows.
 SCHEDULE = {
     "Read what is due at the brokers": {"task": "orders.tasks.dispatch_syncs", "every": 1},
     "Wake workers for what no wake-up reached": {"task": "orders.tasks.sweep", "every": 2},
+    "Carry out halts, and trip those that triggers call for": {"task": "orders.tasks.watch_halts", "every": 2},
     "Compare the desk with the brokers": {"task": "orders.tasks.dispatch_reconciliations", "every": 60},
     "Watch losses": {"task": "risk.tasks.watch_losses", "every": 5},
     "Weigh what is held and entered": {"task": "risk.tasks.refresh_measures", "every": 60},

@@ -7,6 +7,7 @@ from django.urls import reverse_lazy
 
 TICKET = reverse_lazy("admin:orders_order_add")
 PORTFOLIO_RISK = reverse_lazy("admin:risk_portfolio")
+KILL_SWITCH = reverse_lazy("admin:risk_halt_switch")
 
 
 def sidebar(request: HttpRequest) -> dict:
@@ -39,6 +40,11 @@ def _on_limits(request: HttpRequest) -> bool:
 def _on_exposure(request: HttpRequest) -> bool:
     listed = str(reverse_lazy("admin:risk_exposuretotal_changelist"))
     return request.path.startswith(listed) and request.path != str(PORTFOLIO_RISK)
+
+
+def _on_halts(request: HttpRequest) -> bool:
+    listed = str(reverse_lazy("admin:risk_halt_changelist"))
+    return request.path.startswith(listed) and request.path != str(KILL_SWITCH)
 
 
 NAVIGATION = [
@@ -87,7 +93,8 @@ NAVIGATION = [
                 "permission": _may("risk.view_limit"),
                 "active": _on_limits,
             },
-            _list("Halts", "front_hand", "risk", "halt"),
+            {"title": "Kill switch", "icon": "front_hand", "link": KILL_SWITCH, "permission": _may("risk.view_halt")},
+            {**_list("Halts", "do_not_touch", "risk", "halt"), "active": _on_halts},
             {**_list("Exposure", "stacked_bar_chart", "risk", "exposuretotal"), "active": _on_exposure},
             {
                 "title": "Portfolio risk",
@@ -107,6 +114,7 @@ NAVIGATION = [
             _list("Routing decisions", "alt_route", "orders", "routingdecision"),
             _list("Signal decisions", "filter_alt", "orders", "signaldecision"),
             _list("Requests", "outbox", "orders", "orderrequest"),
+            _list("Cancels by halts", "cancel_schedule_send", "orders", "haltcancel"),
             _list("Broker messages", "forum", "orders", "brokermessage"),
             _list("Configuration", "tune", "tradingdesk", "configurationrecord"),
         ],

@@ -51,8 +51,9 @@ urlpatterns = [
     path("api/v1/risk/exposure/", _view("risk.api.ExposureList"), name="exposure"),
     path("api/v1/risk/portfolio/", _view("risk.portfolio.api.PortfolioRiskView"), name="portfolio-risk"),
     path("api/v1/risk/limits/", _view("risk.api.LimitList"), name="limits"),
-    path("api/v1/risk/halts/", _view("risk.api.HaltList"), name="halts"),
-    path("api/v1/risk/halts/<int:pk>/", _view("risk.api.HaltDetail"), name="halt"),
+    path("api/v1/risk/halts/", _view("orders.api.halts.HaltList"), name="halts"),
+    path("api/v1/risk/halts/<int:pk>/", _view("orders.api.halts.HaltDetail"), name="halt"),
+    path("api/v1/risk/flatten/", _view("orders.api.halts.Flatten"), name="flatten"),
     path("api/v1/rebalancing/preview/", _view("orders.api.rebalancing.RebalancePreview"), name="rebalance-preview"),
     path("api/v1/rebalancing/plans/", _view("orders.api.rebalancing.RebalancePlanList"), name="rebalance-plans"),
     path(

@@ -3,6 +3,7 @@
 from orders.admin.blotter import OrderAdmin
 from orders.admin.decisions import RiskDecisionAdmin, RoutingDecisionAdmin
 from orders.admin.executions import BrokerMessageAdmin, ExecutionAdmin
+from orders.admin.halts import HaltAdmin, HaltCancelAdmin
 from orders.admin.legacy import MigrationRunAdmin, QuarantinedRowAdmin, SignalAdmin, SignalDecisionAdmin
 from orders.admin.positions import PositionAdmin, TradeLogAdmin
 from orders.admin.rebalancing import RebalanceLegAdmin, RebalancePlanAdmin
@@ -13,6 +14,8 @@ __all__ = [
     "BrokerMessageAdmin",
     "DeskStateAdmin",
     "ExecutionAdmin",
+    "HaltAdmin",
+    "HaltCancelAdmin",
     "MigrationRunAdmin",
     "OrderAdmin",
     "OrderRequestAdmin",

@@ -3,6 +3,7 @@
 from orders.models.decision import RiskDecision, RoutingDecision
 from orders.models.desk_state import DeskState
 from orders.models.execution import BrokerMessage, Execution
+from orders.models.halt_cancel import HaltCancel
 from orders.models.migration import MigrationRun, QuarantinedRow
 from orders.models.order import Order
 from orders.models.position import Position, TradeLog
@@ -15,6 +16,7 @@ __all__ = [
     "BrokerMessage",
     "DeskState",
     "Execution",
+    "HaltCancel",
     "MigrationRun",
     "Order",
     "OrderRequest",

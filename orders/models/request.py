@@ -52,6 +52,9 @@ class OrderRequest(models.Model):
                 name="request_changes_queued",
                 condition=models.Q(kind__in=["replace", "cancel"]),
             ),
+            models.Index(
+                fields=["broker_name", "answered_at"], name="request_refused", condition=models.Q(state="refused")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from orders.models import (
     BrokerMessage,
     DeskState,
     Execution,
+    HaltCancel,
     MigrationRun,
     Order,
     QuarantinedRow,
@@ -121,7 +122,8 @@ def one_of_each(text: str = "") -> dict:
     _from_a_legacy_database(order, text)
     halted = halt(scope="symbol", scope_key="AIG", reason=text or "news", actor="someone")
     resume(halt=halted, reason=text or "over", actor="someone")
-    halt(scope="symbol", scope_key="AIG", reason=text or "news again", actor="someone")
+    again = halt(scope="symbol", scope_key="AIG", reason=text or "news again", actor="someone")
+    HaltCancel.objects.create(halt=again, order=Order.objects.earliest("pk"))
     record = {"version": 1_000, "changed_by": "someone", "reason": text, "whole": {"x": text}, "diff": {"x": text}}
     ConfigurationRecord.objects.create(**record)
     Credential.objects.create(name="alpaca_key", token="encrypted", set_by=text[:150] or "someone")

@@ -7,10 +7,12 @@ from django.urls import reverse
 
 from risk.halts import halt
 from risk.models import Control, Halt, Limit
+from tests.admin import rows
 from tradingdesk.audit.models import AuditEvent
 
 ADD_LIMIT = reverse("admin:risk_limit_add")
 ADD_HALT = reverse("admin:risk_halt_add")
+SWITCH, FLATTEN = reverse("admin:risk_halt_switch"), reverse("admin:risk_halt_flatten")
 RESTRICT = {
     "control": "restricted",
     "scope": "symbol",
@@ -89,7 +91,7 @@ def test_trader_may_look_at_limits_but_not_touch_them(desk, admin_of):
 
 
 def test_halt_and_resume_need_a_reason_each(officer):
-    where = {"scope": "symbol", "scope_key": "IBM"}
+    where = {"scope": "symbol", "scope_key": "IBM", "level": "freeze"}
     assert officer.post(ADD_HALT, where | {"reason": ""}).status_code == 200
     assert not Halt.objects.exists()
     assert officer.post(ADD_HALT, where | {"reason": "news"}).status_code == 302
@@ -117,7 +119,40 @@ def test_cleared_halt_is_only_shown(officer):
 def test_trader_can_neither_halt_nor_resume(desk, admin_of):
     row = halt(scope="firm", reason="news", actor="someone")
     trader = admin_of("trader")
-    assert trader.post(ADD_HALT, {"scope": "firm", "reason": "x"}).status_code == 403
+    assert trader.post(ADD_HALT, {"scope": "firm", "level": "freeze", "reason": "x"}).status_code == 403
+    assert trader.post(SWITCH, {"scope": "firm", "level": "freeze", "reason": "x"}).status_code == 403
+    assert trader.post(FLATTEN, {"scope": "firm", "confirm": "FLATTEN", "reason": "x"}).status_code == 403
     assert trader.post(reverse("admin:risk_halt_change", args=[row.pk]), {"reason": "x"}).status_code == 403
     row.refresh_from_db()
     assert row.cleared_at is None
+
+
+def test_kill_switch_tells_trading_from_halted_and_what_became_of_the_cancels(officer, admin_of):
+    assert "TRADING" in officer.get(SWITCH).content.decode()
+    order = rows.submitted()
+    stop = {"scope": "firm", "level": "cancel_all", "reason": "<b>runaway</b>"}
+    assert officer.post(SWITCH, stop).status_code == 302
+    order.refresh_from_db()
+    assert order.status == "canceled"
+    body = admin_of("viewer").get(SWITCH).content.decode()
+    assert "HALTED" in body
+    assert "&lt;b&gt;runaway&lt;/b&gt;" in body
+    assert "1 never sent, cancelled here" in body
+    assert "Clear…" not in body
+    assert "Flatten…" not in body
+
+
+def test_halt_that_makes_no_sense_has_its_error_at_the_field(officer):
+    answer = officer.post(SWITCH, {"scope": "firm", "level": "reject", "reason": "x"})
+    assert "operation" in answer.context["form"].errors
+    assert not Halt.objects.exists()
+
+
+def test_flatten_needs_the_typed_word(officer):
+    about = {"scope": "firm", "reason": "drill"}
+    answer = officer.post(FLATTEN, about | {"confirm": "flatten"})
+    assert "confirm" in answer.context["form"].errors
+    assert not Halt.objects.exists()
+    assert officer.post(FLATTEN, about | {"confirm": "FLATTEN"}).status_code == 302
+    assert (Halt.objects.get().level, Halt.objects.get().flatten) == ("reduce_only", True)
+    assert "closing everything" in officer.get(SWITCH).content.decode()

@@ -60,12 +60,52 @@ def test_halt_cleared_twice_is_409(officer, desk):
         ({"reason": "r", "scope": "account", "scope_key": "nobody"}, "scope_key"),
         ({"reason": "r", "scope_key": "alpaca"}, "scope_key"),
         ({"reason": "r", "why": "r"}, "why"),
+        ({"reason": "r", "level": "total"}, "level"),
+        ({"reason": "r", "level": "reject"}, "operation"),
+        ({"reason": "r", "operation": "market"}, "operation"),
     ],
 )
 def test_halt_that_makes_no_sense_is_400_and_stops_nothing(officer, desk, body, field):
     answer = officer.post("/api/v1/risk/halts/", body, format="json")
     assert (answer.status_code, answer.json()["field"]) == (400, field)
     assert not Halt.objects.exists()
+
+
+def test_halt_of_a_level_tells_what_became_of_its_cancels(officer, trader, desk):
+    made = trader.post("/api/v1/orders/", ORDER, format="json").json()
+    body = {"level": "cancel_all", "reason": "runaway"}
+    halted = officer.post("/api/v1/risk/halts/", body, format="json").json()
+    counts = {"orders": 1, "unsent": 1, "waiting": 0, "dispatched": 0, "acknowledged": 0, "still_open": 0}
+    assert (halted["level"], halted["cancels"], halted["held"]) == ("cancel_all", counts, [])
+    assert trader.get(f"/api/v1/orders/{made['client_order_id']}/").json()["status"] == "canceled"
+    assert trader.get(f"/api/v1/risk/halts/{halted['id']}/").json()["cancels"] == counts
+    assert [row["id"] for row in officer.get("/api/v1/risk/halts/?level=cancel_all").json()["results"]] == [
+        halted["id"]
+    ]
+
+
+def test_rejected_operation_is_named_and_others_pass(officer, trader, desk):
+    body = {"level": "reject", "operation": "market", "reason": "thin"}
+    assert officer.post("/api/v1/risk/halts/", body, format="json").json()["operation"] == "market"
+    market = {"symbol": "IBM", "side": "buy", "order_qty": "1", "ord_type": "market"}
+    assert trader.post("/api/v1/orders/", market, format="json").json()["code"] == "TRADING_HALTED"
+    assert trader.post("/api/v1/orders/", ORDER, format="json").status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({}, "confirm"), ({"confirm": "yes"}, "confirm"), ({"confirm": "FLATTEN"}, "reason")],
+)
+def test_flatten_without_the_word_or_a_reason_is_400_and_does_nothing(officer, desk, body, field):
+    answer = officer.post("/api/v1/risk/flatten/", body, format="json")
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert not Halt.objects.exists()
+
+
+def test_flatten_halts_what_increases_exposure_and_shows_what_is_held(officer, trader, desk):
+    answer = officer.post("/api/v1/risk/flatten/", {"confirm": "FLATTEN", "reason": "drill"}, format="json")
+    assert (answer.status_code, answer.json()["level"], answer.json()["held"]) == (202, "reduce_only", [])
+    assert trader.post("/api/v1/orders/", ORDER, format="json").json()["code"] == "TRADING_HALTED"
 
 
 def test_halts_are_filtered_by_being_in_force(officer, desk):

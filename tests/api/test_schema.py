@@ -110,7 +110,12 @@ def test_halts_answer_as_the_document_says(client_of, desk):
     client = client_of("risk officer")
     made = client.post("/api/v1/risk/halts/", {"reason": "r"}, format="json")
     check(made, "POST", "/api/v1/risk/halts/")
-    check(client.delete(f"/api/v1/risk/halts/{made.json()['id']}/?reason=r"), "DELETE", "/api/v1/risk/halts/{id}/")
+    about, detail = f"/api/v1/risk/halts/{made.json()['id']}/", "/api/v1/risk/halts/{id}/"
+    check(client.get(about), "GET", detail)
+    check(client.delete(f"{about}?reason=r"), "DELETE", detail)
+    flat = client.post("/api/v1/risk/flatten/", {"confirm": "FLATTEN", "reason": "r"}, format="json")
+    assert flat.status_code == 202
+    check(flat, "POST", "/api/v1/risk/flatten/")
 
 
 def test_page_of_the_document_loads_nothing_from_elsewhere(client):

@@ -43,6 +43,7 @@ def test_every_row_that_migrations_make_is_one_of_the_desks_own_entries():
     assert {row.name: row.expire_seconds for row in PeriodicTask.objects.all()} == {
         "Read what is due at the brokers": 5,
         "Wake workers for what no wake-up reached": 5,
+        "Carry out halts, and trip those that triggers call for": 5,
         COMPARE: 60,
         "Weigh what is held and entered": 60,
         "Propose to rebalance": 60,

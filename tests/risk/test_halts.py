@@ -133,6 +133,7 @@ def test_halt_trading_cancels_the_open_orders_of_its_scope_and_no_others():
     margin = BrokerAccountFactory(broker_name="alpaca_margin")
     here, there = OrderFactory(), OrderFactory(account=margin)
     said = run("halt_trading", "--reason", "drill", "--broker", "alpaca", "--cancel")
-    assert "cancels asked for: 1, not possible: 0" in said
+    assert "orders to cancel: 1;" in said
+    assert "dispatched: 0, acknowledged: 0, still open: 1" in said
     assert here.requests.filter(kind="cancel").count() == 1
     assert not there.requests.filter(kind="cancel").exists()

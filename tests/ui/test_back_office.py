@@ -12,6 +12,7 @@ from tests.admin import rows
 from tests.risk.portfolio.desk import holds, tell
 
 pytestmark = pytest.mark.browser
+TILE = (".desk-tile span:first-child", ".desk-tile strong")
 
 
 def test_overview_shows_the_desk_and_draws_its_charts(desk):
@@ -198,4 +199,31 @@ def test_limits_page_shows_use_and_history(desk, theme):
     account.locator("summary:has-text('1 change')").click()
     assert "rita: not set → 0.5" in account.locator(".desk-past").inner_text()
     desk.picture(f"limits-{theme}")
+    desk.assert_sound()
+
+
+def test_kill_switch_is_thrown_and_read_at_a_glance(desk, life):
+    page = desk.page
+    page.click("#switch")
+    page.wait_for_url("**/switch/")
+    assert page.locator("#state h2").inner_text() == "TRADING"
+    desk.picture("kill-switch-trading")
+    page.select_option("#stop select[name=level]", "cancel_all")
+    page.fill("#stop textarea[name=reason]", "runaway loop")
+    page.click("#stop button[type=submit]")
+    page.wait_for_selector(".desk-halt[data-level=cancel_all]")
+    assert page.locator("#state h2").inner_text() == "HALTED"
+    tiles = dict(zip(*[page.locator(f"[data-cancels] {part}").all_inner_texts() for part in TILE], strict=False))
+    assert (tiles["Orders to cancel"], tiles["Dispatched"], tiles["Still open"]) == ("2", "0", "1")
+    desk.picture("kill-switch-halted")
+    page.click("text=Flatten…")
+    page.fill("textarea[name=reason]", "out of here")
+    page.fill("input[name=confirm]", "FLATTEN")
+    desk.picture("flatten")
+    page.click("button:has-text('Close everything')")
+    page.wait_for_selector(".desk-halt[data-level=reduce_only]")
+    desk.picture("kill-switch-flattening")
+    desk.open("/admin/")
+    assert page.locator("#switch strong").inner_text() == "Halted"
+    desk.picture("overview-halted")
     desk.assert_sound()

@@ -117,6 +117,10 @@ class Adapter(BrokerAdapter):
         with self._answers():
             self._trading.delete(order_path(request.broker_order_id))
 
+    def cancel_all(self) -> None:
+        with self._answers():
+            self._trading.delete("/orders")
+
     def replace(self, request: ReplaceOrder) -> ExecutionReport:
         """Ask for a change. Alpaca answers with a new order: `broker_order_id` is the new one's, `replaces` the old.
 
