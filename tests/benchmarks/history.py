@@ -20,7 +20,7 @@ OF_ORDERS = {
     **dict.fromkeys(("created_at", "received_at", "sent_at", "acknowledged_at", "closed_at"), "moment"),
 }
 OF_THEIRS = {name: f"past.{name}" for name in ("client_order_id", "broker_order_id", "broker_name")}
-OF_REQUESTS = OF_THEIRS | dict.fromkeys(("created_at", "sent_at", "answered_at"), "past.created_at")
+OF_REQUESTS = OF_THEIRS | dict.fromkeys(("queued_at", "sent_at", "answered_at"), "past.created_at")
 OF_EXECUTIONS = {
     "broker_order_id": "past.broker_order_id",
     "broker_name": "past.broker_name",

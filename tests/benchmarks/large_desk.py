@@ -1,19 +1,20 @@
 """A desk with many positions, open orders and controls; `tests.benchmarks.history` gives it a past."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 from itertools import cycle, islice
 
 from django.db import transaction
 from django.utils import timezone
 
-from brokers.models import BrokerAccount, Instrument, Listing, Quote
+from brokers.models import BrokerAccount, DailyBar, Instrument, Listing, Quote
 from orders.models import Order, Position, TradeLog
 from risk import exposure
 from risk.exposure import Shift
 from risk.limits import LimitValue, set_limits
 from risk.models import Control, Scope
-from tests.factories import OrderFactory, PositionFactory, TradeLogFactory, trading_desk
+from tests.factories import DailyBarFactory, OrderFactory, PositionFactory, TradeLogFactory, trading_desk
 from tradingdesk.fix import Side
 
 ACCOUNTS = ("alpaca", "alpaca_margin")
@@ -21,6 +22,33 @@ PX = Decimal(100)
 QTY = Decimal(10)
 ROOM = Decimal(10**9)  # every limit is in force, none is in the way
 BATCH = 500
+SECTOR = "Technology"
+_DAY, _FLAG = Decimal(86_400), Decimal(1)
+OF_FIRM = {
+    Control.MAX_ORDER_QTY: ROOM,
+    Control.MAX_ORDER_NOTIONAL: ROOM,
+    Control.PORTFOLIO_RISK_LIMIT: ROOM,
+    Control.MAX_BROKER_ALLOCATION: Decimal(1),
+    Control.MIN_BROKER_DIVERSIFICATION: Decimal(2),
+    Control.MAX_QUOTE_AGE: _DAY,
+    Control.MAX_QUOTE_LAG: _DAY,
+    Control.MAX_NET_EXPOSURE: ROOM,
+    Control.MAX_SYMBOL_EXPOSURE: ROOM,
+    Control.MAX_SECTOR_EXPOSURE: ROOM,
+    Control.MAX_BETA_EXPOSURE: ROOM,
+    Control.MAX_ALLOCATION_DRIFT: Decimal(1),
+    Control.MAX_MARGIN_USE: ROOM,
+    Control.MAX_ADV_SHARE: ROOM,
+    Control.MAX_DISPLAYED_RATIO: ROOM,
+    Control.PRICE_COLLAR: ROOM,
+    Control.DUPLICATE_WINDOW: Decimal("0.000001"),
+    Control.MAX_MESSAGES_PER_SECOND: ROOM,
+    Control.MAX_MESSAGES_PER_MINUTE: ROOM,
+    Control.NO_SELF_CROSS: _FLAG,
+    Control.NO_SHORT_SALES: _FLAG,
+    Control.SESSION_ONLY: _FLAG,
+    Control.MAX_CLOCK_DRIFT: _DAY,
+}
 
 
 def symbols(count: int) -> list[str]:
@@ -32,8 +60,10 @@ def build(*, controls: int, open_orders: int, positions: int) -> list[str]:
     """Make a desk of two accounts with so many of each; the symbols it trades, half as many as positions."""
     names = symbols(max(positions // len(ACCOUNTS), 1))
     trading_desk(*ACCOUNTS)
-    BrokerAccount.objects.update(portfolio_value=ROOM, equity=ROOM, cash=ROOM, buying_power=ROOM)
-    instruments = Instrument.objects.bulk_create([Instrument(symbol=name, name=name) for name in names])
+    _fund()
+    instruments = Instrument.objects.bulk_create(
+        Instrument(symbol=name, name=name, sector=SECTOR, beta=Decimal(1)) for name in names
+    )
     _quote(instruments)
     _hold(instruments)
     _enter(instruments, open_orders)
@@ -44,22 +74,20 @@ def build(*, controls: int, open_orders: int, positions: int) -> list[str]:
 
 def limits(count: int, names: list[str]) -> list[LimitValue]:
     """So many limits: the firm's, those of brokers, accounts and others that an order is of, then those of symbols."""
-    day = Decimal(86_400)
-    of_firm = {
-        Control.MAX_ORDER_QTY: ROOM,
-        Control.MAX_ORDER_NOTIONAL: ROOM,
-        Control.PORTFOLIO_RISK_LIMIT: ROOM,
-        Control.MAX_BROKER_ALLOCATION: Decimal(1),
-        Control.MIN_BROKER_DIVERSIFICATION: Decimal(2),
-        Control.MAX_QUOTE_AGE: day,
-        Control.MAX_QUOTE_LAG: day,
-    }
-    firm = [LimitValue(control, value) for control, value in of_firm.items()]
+    firm = [LimitValue(control, value) for control, value in OF_FIRM.items()]
     per_scope = (Control.MAX_ORDER_QTY, Control.MAX_ORDER_NOTIONAL)
     scopes = [(Scope.BROKER, "alpaca"), (Scope.ASSET_CLASS, "us_equity"), (Scope.STRATEGY, "bench")]
     scopes += [(Scope.ACCOUNT, name) for name in ACCOUNTS] + [(Scope.SYMBOL, name) for name in _endless(names)]
     narrower = (LimitValue(control, ROOM, *scope) for scope in scopes for control in per_scope)
     return [*firm, *islice(narrower, max(count - len(firm), 0))]
+
+
+def _fund() -> None:
+    """Give the accounts plenty, and a clock of an open market that need not be read again for a day."""
+    money = dict.fromkeys(("portfolio_value", "equity", "cash", "buying_power"), ROOM)
+    tomorrow = timezone.now() + timedelta(days=1)
+    clock = {"session_open": True, "session_changes_at": tomorrow, "clock_drift_ms": 0, "clock_read_at": tomorrow}
+    BrokerAccount.objects.update(**money, **clock, initial_margin=Decimal(0))
 
 
 def _endless(names: list[str]) -> list[str]:
@@ -77,6 +105,7 @@ def _quote(instruments: list[Instrument]) -> None:
     now, size = timezone.now(), Decimal(100)
     values = {"bid_px": PX, "ask_px": PX, "bid_size": size, "ask_size": size, "quote_time": now, "received_at": now}
     Quote.objects.bulk_create(Quote(listing=listing, **values) for listing in listings)
+    DailyBar.objects.bulk_create(DailyBarFactory.build(listing=listing, close_px=PX) for listing in listings)
 
 
 def _hold(instruments: list[Instrument]) -> None:

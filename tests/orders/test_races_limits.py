@@ -98,6 +98,24 @@ def test_limit_below_one_order_lets_none_of_fifty_pass():
     assert_books_balance()
 
 
+@pytest.mark.parametrize(
+    ("control", "value", "fits", "code"),
+    [
+        (Control.MAX_MESSAGES_PER_MINUTE, 7, 7, "MESSAGE_RATE_EXCEEDS_MAXIMUM"),
+        (Control.DUPLICATE_WINDOW, 3600, 1, "DUPLICATE_ORDER"),
+    ],
+)
+def test_fifty_orders_racing_for_a_count_pass_exactly_as_many_as_it_allows(control, value, fits, code):
+    set_limit(control, Decimal(value))
+
+    statuses = raise_first(race(submit_one, THREADS))
+
+    assert Counter(statuses) == {"pending": fits, "denied": THREADS - fits}
+    codes = {denial["code"] for order in Order.objects.filter(status="denied") for denial in order.denials}
+    assert codes == {code}
+    assert_books_balance()
+
+
 def test_fifty_orders_racing_over_both_accounts_fill_both_shares():
     set_limit(Control.MAX_BROKER_ALLOCATION, SIZE * 3 / PORTFOLIO)
 
