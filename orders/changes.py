@@ -140,6 +140,7 @@ def ticket_of(order: Order) -> OrderTicket:
         **asked_exits(order),
         broker_name=order.preferred_broker,
         strategy=order.strategy,
+        list_id=order.list_id,
     )
 
 

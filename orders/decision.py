@@ -186,6 +186,7 @@ def propose(ticket: OrderTicket, market: Market, *, user: str, order_pk: int | N
         user=user,
         order_pk=order_pk,
         preferred=ticket.broker_name,
+        list_id=ticket.list_id,
         waits=ticket.extended_hours or ticket.time_in_force == TimeInForce.OPG,
     )
 

@@ -31,6 +31,7 @@ from orders.ids import new_client_order_id
 from orders.legs import add_legs, exit_columns, refuse_taken_ids
 from orders.models import Order, OrderRequest
 from orders.ticket import OrderTicket
+from orders.tripping import trip
 from risk.rulebook import kept_rulebook
 from risk.rules import Place
 from tradingdesk.audit import trail
@@ -131,6 +132,7 @@ def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor
         reserve(order, decision.verdict.accounts[order.account_id])
     else:
         _deny(order, decision)
+        trip(order, decision)
     order.refresh_status()
     with together():
         store(order)
@@ -148,6 +150,7 @@ def store_denied(order: Order, decision: Decision, *, actor: str) -> None:
     """Store an order that is not taken, with the decision that says why, inside the caller's transaction."""
     _deny(order, decision)
     order.refresh_status()
+    trip(order, decision)
     insert(order)
     store_decision(order, decision)
     _record(order, decision, actor)
@@ -263,6 +266,7 @@ def new_order(ticket: OrderTicket, instrument: Instrument, *, user, source: str,
         order_class=ticket.order_class,
         **exit_columns(ticket),
         strategy=ticket.strategy,
+        list_id=ticket.list_id,
         source=source,
         submitted_by=user,
         body_hash=ticket.body_hash(),

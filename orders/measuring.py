@@ -17,9 +17,10 @@ from brokers.models import BrokerAccount, DailyBar, Instrument
 from orders.models import Order, OrderRequest
 from risk import exposure, losses
 from risk.controls import needs_of
+from risk.controls.families import SIBLINGS
 from risk.controls.losses import LOSSES
 from risk.controls.prices import CLOSES, OPPOSITE
-from risk.controls.repeats import MESSAGES, SAME
+from risk.controls.repeats import MESSAGES, REPEATED, SAME
 from risk.controls.totals import SECTOR_GROSS
 from risk.controls.volumes import VOLUME
 from risk.models import Control, Scope
@@ -30,7 +31,8 @@ from tradingdesk.statements import Param, Select, together
 
 VOLUME_OF = timedelta(days=30)
 CLOSE_WITHIN = timedelta(days=7)
-SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+_NOT_SENT_BY_US = (Order.Source.EXTERNAL, Order.Source.ADJUSTMENT, Order.Source.LEGACY)
 _THIS = Param("this", BigIntegerField())
 _SIZES = {"order_qty": QuantityField(), "notional": QuantityField(), "price": PriceField(), "stop_px": PriceField()}
 
@@ -61,6 +63,14 @@ class Working:
     client_order_id: str
     broker_name: str
     price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """How many other orders name the same parent, and the value of what they have traded and may still trade."""
+
+    count: Decimal
+    notional: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +186,35 @@ def _ask_opposite(question: Question) -> Answer:
     return first
 
 
+def _ask_siblings(question: Question) -> Answer:
+    """The other orders of the same parent; none where the order names none."""
+    order = question.order
+    rows = _siblings.later(list_id=order.list_id, this=order.order_pk or 0) if order.list_id else list
+
+    def summed() -> Siblings:
+        found = rows()
+        return Siblings(Decimal(len(found)), sum((_value(*row) for row in found), Decimal(0)))
+
+    return summed
+
+
+def _value(cum_qty: Decimal, avg_px: Decimal | None, reserved: Decimal) -> Decimal:
+    return cum_qty * (avg_px or 0) + reserved
+
+
+def _ask_repeated(question: Question) -> Answer:
+    """How many orders of the strategy have traded in the symbol, on the side, that were entered within the hour."""
+    order = question.order
+    rows = _repeated.later(
+        symbol=order.symbol,
+        side=order.side,
+        strategy=order.strategy,
+        since=question.now - HOUR,
+        this=order.order_pk or 0,
+    )
+    return lambda: Decimal(sum(count for _, count in rows()))
+
+
 # Each sends its statement within a block of `together`, and gives what reads the answer after it.
 ASK: dict[str, Callable[[Question], Answer]] = {
     VOLUME: _ask_volume,
@@ -185,6 +224,8 @@ ASK: dict[str, Callable[[Question], Answer]] = {
     OPPOSITE: _ask_opposite,
     SECTOR_GROSS: _ask_sector_gross,
     LOSSES: _ask_losses,
+    SIBLINGS: _ask_siblings,
+    REPEATED: _ask_repeated,
 }
 
 
@@ -203,7 +244,8 @@ def _same(given: tuple[str, ...], preferred: bool) -> Select:
     """The statement that finds the latest order with these sizes and prices, and without the others."""
     sizes = {name: Param(name, field) if name in given else None for name, field in _SIZES.items()}
     texts = {name: Param(name) for name in ("symbol", "side", "ord_type", "strategy")}
-    rows = Order.objects.filter(**texts, **sizes, created_at__gt=Param("since", DateTimeField()))
+    rows = Order.objects.filter(**texts, **sizes, parent=None, created_at__gt=Param("since", DateTimeField()))
+    rows = rows.exclude(source__in=_NOT_SENT_BY_US)
     if preferred:
         rows = rows.filter(Q(preferred_broker=Param("preferred")) | Q(account=Param("preferred")))
     rows = rows.exclude(pk=_THIS).exclude(closed_as=ClosedAs.DENIED)
@@ -231,7 +273,8 @@ _closes = Select(_bars.order_by("day").values_list("listing__account_id", "close
 _COUNTS = {"minute": Count("pk")}
 _since, _second = Param("since", DateTimeField()), Param("second", DateTimeField())
 _entered = Select(
-    Order.objects.filter(created_at__gt=_since)
+    Order.objects.filter(created_at__gt=_since, parent=None)
+    .exclude(source__in=_NOT_SENT_BY_US)
     .exclude(Q(pk=_THIS) & Q(account=None))  # an order that was taken before it is routed now
     .exclude(closed_as=ClosedAs.DENIED)
     .order_by()
@@ -243,5 +286,20 @@ _changed = Select(
     .order_by()
     .values_list("broker_name", "order__strategy", "order__symbol", "order__submitted_by__username")
     .annotate(**_COUNTS, second=Count("pk", filter=Q(queued_at__gt=_second)))
+)
+_siblings = Select(
+    Order.objects.filter(list_id=Param("list_id"), parent=None)
+    .exclude(pk=_THIS)
+    .exclude(closed_as=ClosedAs.DENIED)
+    .order_by()
+    .values_list("cum_qty", "avg_px", "reserved_notional")
+)
+_repeated = Select(
+    Order.objects.filter(symbol=Param("symbol"), side=Param("side"), strategy=Param("strategy"))
+    .filter(created_at__gt=_since, cum_qty__gt=0)
+    .exclude(pk=_THIS)
+    .order_by()
+    .values_list("symbol")
+    .annotate(count=Count("pk"))
 )
 _adapters = Select(BrokerAccount.objects.order_by().values_list("broker_name", "adapter"))

@@ -51,13 +51,14 @@ class OrderTicket:
     broker_name: str = ""
     client_order_id: str = ""
     strategy: str = ""
+    list_id: str = ""
     defer: bool = False
 
     def body_hash(self) -> str:
         """Fingerprint of everything but the id: two bodies with one id must agree on it."""
         values = {name: value for name, value in asdict(self).items() if name != "client_order_id"}
-        # Orders that were taken before there were exits keep their fingerprints.
-        values = {name: value for name, value in values.items() if value is not None or name not in _EXITS}
+        # Orders that were taken before there were exits and lists keep their fingerprints.
+        values = {name: value for name, value in values.items() if value or name not in _LATER}
         parts = [f"{name}={_canonical(value)}" for name, value in values.items()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -139,9 +140,10 @@ _READERS = {
     "broker_name": _read_text(_BROKER_NAME, "the name of a configured account"),
     "client_order_id": _read_text(_CLIENT_ORDER_ID, "1 to 40 of A-Z a-z 0-9 . _ -"),
     "strategy": _read_text(_PLAIN_TEXT, "at most 64 characters, none of them control characters"),
+    "list_id": _read_text(_CLIENT_ORDER_ID, "1 to 40 of A-Z a-z 0-9 . _ -"),
     "defer": _read_bool,
 }
-_EXITS = ("take_profit", "stop_loss")
+_LATER = ("take_profit", "stop_loss", "list_id")
 
 
 def _refuse_unknown(body: Mapping[str, Any]) -> None:

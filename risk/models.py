@@ -89,6 +89,9 @@ class Control(models.TextChoices):
     MAX_CLOCK_DRIFT = "max_clock_drift"
     MAX_DAILY_LOSS = "max_daily_loss"
     MAX_DRAWDOWN = "max_drawdown"
+    MAX_CHILDREN_PER_PARENT = "max_children_per_parent"
+    MAX_NOTIONAL_PER_PARENT = "max_notional_per_parent"
+    MAX_REPEATED_EXECUTIONS = "max_repeated_executions"
 
 
 def control_choices() -> list[tuple[str, str]]:

@@ -127,7 +127,8 @@ class ProposedOrder:
     """What risk sees of an order. Exactly one of `order_qty` and `notional`; a replace names what it holds already.
 
     `reopens`: it has exits of its own, which trade the other way. `order_pk` is the key of an order that there is
-    already, None of a new one. `user` is who asks; `preferred` is the account that it names. `waits`: it may be entered
+    already, None of a new one. `user` is who asks; `preferred` is the account that it names, `list_id` the parent
+    that it is a part of. `waits`: it may be entered
     while the market is closed, as it is for then or for the opening.
     """
 
@@ -149,6 +150,7 @@ class ProposedOrder:
     user: str = ""
     order_pk: int | None = None
     preferred: str = ""
+    list_id: str = ""
     waits: bool = False
 
     def place(self, *, broker: str = "", account: str = "") -> Place:

@@ -83,6 +83,7 @@ class OrderSerializer(serializers.Serializer):
     leg_role = serializers.CharField(allow_blank=True, help_text="what a leg of another order is for")
     legs = LegSerializer(many=True)
     strategy = serializers.CharField(allow_blank=True)
+    list_id = serializers.CharField(allow_blank=True)
     status = serializers.ChoiceField(OrdStatus.choices)
     cum_qty = PlainDecimal()
     leaves_qty = PlainDecimal(allow_null=True)
@@ -142,6 +143,7 @@ def render_order(order: Order) -> dict[str, Any]:
         "leg_role": order.leg_role,
         "legs": [render_leg(leg) for leg in _legs(order)],
         "strategy": order.strategy,
+        "list_id": order.list_id,
         "status": order.status,
         "cum_qty": plain(order.cum_qty),
         "leaves_qty": plain(order.leaves_qty),

@@ -61,6 +61,9 @@ class OrderBody(serializers.Serializer):
     broker_name = serializers.CharField(required=False, allow_null=True, help_text="goes there or nowhere")
     client_order_id = serializers.RegexField(r"^[A-Za-z0-9._-]{1,40}$", required=False, allow_null=True)
     strategy = serializers.CharField(required=False, allow_null=True, max_length=64)
+    list_id = serializers.CharField(
+        required=False, allow_null=True, max_length=40, help_text="the parent order that this one is a part of"
+    )
     defer = serializers.BooleanField(default=False, help_text="decide in the background; the answer is pending")
 
 

@@ -66,6 +66,9 @@ class Order(models.Model):
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="legs")
     leg_role = models.CharField(max_length=16, blank=True, default="")
     strategy = models.CharField(max_length=64, blank=True, default="")
+    list_id = models.CharField(
+        max_length=48, blank=True, default="", db_default="", help_text="the parent order that it is a part of"
+    )
 
     status = models.CharField(max_length=16, choices=OrdStatus, default=OrdStatus.PENDING)
     working_as = models.CharField(max_length=16, choices=WorkingAs, null=True, blank=True)
@@ -128,6 +131,7 @@ class Order(models.Model):
             models.Index(
                 fields=["strategy", "created_at"], name="order_strategy_created", condition=~models.Q(strategy="")
             ),
+            models.Index(fields=["list_id"], name="order_list", condition=~models.Q(list_id="")),
             models.Index(fields=["account", "acknowledged_at"], name="order_account_acknowledged"),
             models.Index(
                 fields=["account", "instrument"],

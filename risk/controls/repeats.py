@@ -9,6 +9,7 @@ from tradingdesk.fields import plain
 
 SAME = "the same order before"
 MESSAGES = "messages lately"
+REPEATED = "orders of the strategy that traded lately"
 _COUNTED_FOR = (Scope.FIRM, Scope.BROKER, Scope.ACCOUNT, Scope.STRATEGY, Scope.SYMBOL, Scope.USER)
 
 
@@ -31,6 +32,15 @@ def _messages(name: str, seconds: int):
         yield from above(bound, "MESSAGE_RATE_EXCEEDS_MAXIMUM", name, found, field="", passes=passes)
 
     return check
+
+
+def _repeated(case: Case, bound: Bound) -> Iterable[Denial]:
+    """Deny a strategy that has traded in the symbol, on the side, too often within the hour (RTS 6, article 15(3))."""
+    if not case.order.strategy:
+        return
+    found = case.fact(REPEATED) + 1
+    passes = "orders of this strategy once a risk officer has taken the restriction away and the hour is over"
+    yield from above(bound, "REPEATED_EXECUTIONS", "executed orders in an hour", found, field="strategy", passes=passes)
 
 
 DUPLICATE_WINDOW = ControlSpec(
@@ -60,4 +70,13 @@ MAX_MESSAGES_PER_MINUTE = ControlSpec(
     _messages("messages in a minute", 60),
     each=True,
     needs=frozenset({MESSAGES}),
+)
+MAX_REPEATED_EXECUTIONS = ControlSpec(
+    Control.MAX_REPEATED_EXECUTIONS,
+    "orders of one strategy in one symbol, on one side, that traded within an hour; past it the strategy is restricted",
+    Unit.COUNT,
+    BEFORE_ACCOUNTS,
+    _repeated,
+    stage=Stage.ORDER,
+    needs=frozenset({REPEATED}),
 )

@@ -15,7 +15,7 @@ from orders.intake import preview_order, submit_order
 from orders.models import Order, OrderRequest
 from orders.ticket import parse_ticket
 from risk.limits import LimitValue, set_limits
-from risk.models import Control, Scope
+from risk.models import Control, Limit, Scope
 from tests.factories import DailyBarFactory
 from tests.orders.desk import LIMIT_BUY, Counterparty, submit
 
@@ -326,3 +326,87 @@ def test_controls_in_force_are_asked_for_in_statements_of_their_own_and_others_a
     submit()
 
     assert count() == without + 1 + 1 + 3 + 1
+
+
+def test_children_of_a_parent_count_however_they_ended_and_denied_ones_do_not():
+    limit(Control.MAX_CHILDREN_PER_PARENT, 3)
+    request_cancel(order=submit(list_id="P-1"), actor="ann")
+    submit(list_id="P-1", order_qty="100000")  # denied
+    submit(list_id="P-1"), submit(list_id="P-2")
+
+    assert codes(submit(list_id="P-1")) == set()
+    assert codes(submit(list_id="P-1")) == {"TOO_MANY_CHILDREN"}
+    assert codes(submit(list_id="P-2")) == set()
+    assert codes(submit()) == set()
+
+
+def test_notional_of_a_parent_is_what_its_orders_traded_and_may_still_trade():
+    limit(Control.MAX_NOTIONAL_PER_PARENT, 30_000)
+    traded = Counterparty(submit(list_id="P-1", broker_name="alpaca", price="100"))
+    traded.acknowledge()
+    traded.fill("e1", 40, 50)
+    request_cancel(order=submit(list_id="P-1", price="100"), actor="ann")  # never sent: holds nothing
+
+    assert codes(submit(list_id="P-1", order_qty="220.01", price="100")) == {"PARENT_NOTIONAL_EXCEEDS_MAXIMUM"}
+    assert codes(submit(list_id="P-1", order_qty="220", price="100")) == set()  # 40 at 50, 60 at 100, 220 at 100
+
+
+def test_replace_counts_against_its_parent_without_itself():
+    order = working(list_id="P-1", price="100")
+    submit(list_id="P-1", price="100")
+    limit(Control.MAX_CHILDREN_PER_PARENT, 2)
+    limit(Control.MAX_NOTIONAL_PER_PARENT, 25_000)
+
+    assert refusal(order, order_qty=Decimal("150.01")) == {"PARENT_NOTIONAL_EXCEEDS_MAXIMUM"}
+    assert refusal(order, order_qty=Decimal(150)) == set()
+
+
+def test_strategy_that_trades_too_often_is_switched_off_until_somebody_switches_it_on(wakings):
+    limit(Control.MAX_REPEATED_EXECUTIONS, 2)
+    for number in range(2):
+        broker = Counterparty(submit(broker_name="alpaca", strategy="momentum"))
+        broker.acknowledge()
+        broker.fill(f"e{number}", 1, 182)
+
+    other_side = submit(strategy="momentum", side="sell")
+    tripping = submit(strategy="momentum")
+    after = submit(strategy="momentum", symbol="BAC")
+
+    assert codes(other_side) == set()
+    assert codes(tripping) == {"REPEATED_EXECUTIONS"}
+    assert codes(after) == {"RESTRICTED"}
+    assert codes(submit(strategy="calm")) == set()
+    row = Limit.objects.get(control=Control.RESTRICTED, scope=Scope.STRATEGY, scope_key="momentum")
+    assert (row.set_by, row.reason) == (
+        "system:throttle",
+        "REPEATED_EXECUTIONS: IBM executed orders in an hour=3, max=2",
+    )
+    set_limits([LimitValue(Control.RESTRICTED, None, Scope.STRATEGY, "momentum")], actor="rita", reason="looked at it")
+    Order.objects.update(created_at=timezone.now() - timedelta(minutes=61))
+    assert codes(submit(strategy="momentum")) == set()
+
+
+def test_soft_throttle_switches_nothing_off():
+    limit(Control.MAX_REPEATED_EXECUTIONS, 0, hard=False)
+
+    assert codes(submit(strategy="momentum")) == set()
+    assert not Limit.objects.filter(control=Control.RESTRICTED).exists()
+
+
+def test_preview_of_a_tripping_order_switches_nothing_off():
+    limit(Control.MAX_REPEATED_EXECUTIONS, 0)
+
+    preview = preview_order(ticket=parse_ticket(LIMIT_BUY | {"strategy": "momentum"}), actor="ann")
+
+    assert [denial["code"] for denial in preview.denials] == ["REPEATED_EXECUTIONS"]
+    assert not Limit.objects.filter(control=Control.RESTRICTED).exists()
+
+
+def test_exits_and_orders_of_others_are_neither_messages_nor_duplicates():
+    submit(order_class="bracket", take_profit={"limit_price": "190"}, stop_loss={"stop_price": "170"}, order_qty="10")
+    Order.objects.filter(order_qty=100).update(source=Order.Source.EXTERNAL)
+    limit(Control.MAX_MESSAGES_PER_MINUTE, 2)
+    limit(Control.DUPLICATE_WINDOW, 60)
+
+    assert codes(submit(side="sell", order_qty="10", price="190")) == set()
+    assert codes(submit()) == {"MESSAGE_RATE_EXCEEDS_MAXIMUM"}

@@ -5,8 +5,9 @@ from decimal import Decimal
 
 import pytest
 
+from risk.controls.families import SIBLINGS
 from risk.controls.prices import CLOSES, OPPOSITE
-from risk.controls.repeats import MESSAGES, SAME
+from risk.controls.repeats import MESSAGES, REPEATED, SAME
 from risk.controls.volumes import VOLUME
 from risk.gate import Verdict, judge
 from risk.models import Control, Scope
@@ -23,6 +24,14 @@ class Entered:
     seconds: Decimal = Decimal(0)
     broker_name: str = "other"
     price: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class Others:
+    """What `orders.measuring` tells of the orders of the same parent."""
+
+    count: Decimal = Decimal(0)
+    notional: Decimal = Decimal(0)
 
 
 class Counted:
@@ -47,6 +56,7 @@ def book(*limits) -> Rulebook:
 def judged(order: ProposedOrder, limits: Rulebook, candidate: CandidateAccount | None = None, **facts) -> Verdict:
     exposure = facts.pop("exposure", None) or held()
     named = {VOLUME: "volume", CLOSES: "closes", SAME: "same", MESSAGES: "messages", OPPOSITE: "opposite"}
+    named |= {SIBLINGS: "siblings", REPEATED: "repeated"}
     told = {need: facts[name] for need, name in named.items() if name in facts}
     return judge(order, [candidate or account()], exposure, limits, TOTAL_VALUE, told)
 
@@ -226,6 +236,33 @@ CASES = {
         ("CLOCK_DRIFT_EXCEEDS_MAXIMUM", "clock_drift=2.001, max=2"),
         "the same order once the clocks agree: check this machine's time",
     ),
+    "children of a parent": (
+        lambda past: judged(
+            replace(buy(1), list_id="P-1"),
+            book((Control.MAX_CHILDREN_PER_PARENT, 5)),
+            siblings=Others(count=Decimal(5 if past else 4)),
+        ),
+        ("TOO_MANY_CHILDREN", "orders of P-1=6, max=5"),
+        "orders of P-1 of at most 5",
+    ),
+    "notional of a parent": (
+        lambda past: judged(
+            replace(buy(31 if past else 30), list_id="P-1"),
+            book((Control.MAX_NOTIONAL_PER_PARENT, 5000)),
+            siblings=Others(notional=Decimal(2000)),
+        ),
+        ("PARENT_NOTIONAL_EXCEEDS_MAXIMUM", "notional of P-1=5100, max=5000"),
+        "order_qty of at most 30",
+    ),
+    "repeated executions": (
+        lambda past: judged(
+            replace(buy(1), strategy="momentum"),
+            book((Control.MAX_REPEATED_EXECUTIONS, 3)),
+            repeated=Decimal(3 if past else 2),
+        ),
+        ("REPEATED_EXECUTIONS", "executed orders in an hour=4, max=3"),
+        "orders of this strategy once a risk officer has taken the restriction away and the hour is over",
+    ),
     "restricted strategy": (
         lambda past: judged(
             replace(buy(1), strategy="momentum" if past else "calm"),
@@ -265,6 +302,18 @@ MISSING = {
     "clock, for the drift": (buy(1), (Control.MAX_CLOCK_DRIFT, 1), {}, "broker's clock has not been read"),
     "orders before": (buy(1), (Control.DUPLICATE_WINDOW, 1), {}, "the same order before is not known"),
     "messages": (buy(1), (Control.MAX_MESSAGES_PER_MINUTE, 1), {}, "messages lately is not known"),
+    "other orders of the parent": (
+        replace(buy(1), list_id="P-1"),
+        (Control.MAX_NOTIONAL_PER_PARENT, 1),
+        {},
+        "orders of the same parent is not known",
+    ),
+    "executions": (
+        replace(buy(1), strategy="momentum"),
+        (Control.MAX_REPEATED_EXECUTIONS, 1),
+        {},
+        "orders of the strategy that traded lately is not known",
+    ),
     "own orders": (buy(1), (Control.NO_SELF_CROSS, 1), {}, "own orders of the other side is not known"),
 }
 
@@ -305,6 +354,13 @@ def test_every_limit_on_messages_counts_its_own_scope():
     denial = the_denial(judged(replace(buy(1), strategy="fast"), limits, messages=counts))
 
     assert (denial.scope, denial.found) == ("firm", "501")
+
+
+def test_order_without_a_parent_or_strategy_is_not_held_against_limits_of_one():
+    limits = book((Control.MAX_CHILDREN_PER_PARENT, 0), (Control.MAX_NOTIONAL_PER_PARENT, 0))
+
+    assert judged(buy(1), limits).allowed
+    assert judged(buy(1), book((Control.MAX_REPEATED_EXECUTIONS, 0))).allowed
 
 
 def test_longest_duplicate_window_is_the_tightest():

@@ -25,6 +25,7 @@ OPTIONS = {
     "order_class": ("--order-class", "bracket, oco or oto; simple if not given"),
     "broker_name": ("--broker", "this account or none; the router picks one if not given"),
     "strategy": ("--strategy", "what the order belongs to"),
+    "list_id": ("--list-id", "the parent order that it is a part of"),
     "client_order_id": ("--client-order-id", "your own id: the same order again is not placed twice"),
 }
 
