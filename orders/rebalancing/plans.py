@@ -131,14 +131,18 @@ def stop(*, plan: RebalancePlan, actor: str, reason: str) -> RebalancePlan:
 def expire_plans() -> int:
     """End proposed plans that nobody decided on in time; how many."""
     overdue = RebalancePlan.objects.filter(state=State.PROPOSED, expires_at__lte=timezone.now())
-    for pk in list(overdue.values_list("pk", flat=True)):
-        with transaction.atomic():
-            plan = RebalancePlan.objects.select_for_update().get(pk=pk)
-            if plan.state == State.PROPOSED:
-                plan.state, plan.ended_at = State.EXPIRED, timezone.now()
-                plan.save(update_fields=["state", "ended_at"])
-                record("rebalance.expired", plan, actor=SYSTEM, reason="nobody decided in time", before=State.PROPOSED)
-    return len(overdue)
+    return sum(_expire(pk) for pk in list(overdue.values_list("pk", flat=True)))
+
+
+def _expire(plan_pk: int) -> bool:
+    with transaction.atomic():
+        plan = RebalancePlan.objects.select_for_update().get(pk=plan_pk)
+        if plan.state != State.PROPOSED:
+            return False
+        plan.state, plan.ended_at = State.EXPIRED, timezone.now()
+        plan.save(update_fields=["state", "ended_at"])
+        record("rebalance.expired", plan, actor=SYSTEM, reason="nobody decided in time", before=State.PROPOSED)
+    return True
 
 
 def advance_soon(plan: RebalancePlan) -> None:

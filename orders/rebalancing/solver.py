@@ -6,7 +6,7 @@ Two stages: first every account as near to its range as can be, then with the le
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
@@ -94,7 +94,9 @@ class _Program:
         """Gross exposure into its range, or as near as `over` and `under` tell, never farther; and buying power."""
         for number, book in enumerate(books):
             change = self._changes(book.broker_name)
-            for column, sign, bound in ((self.over, 1, book.most), (self.under, -1, book.least)):
+            ends = [(self.over, 1, book.most)]
+            ends += [(self.under, -1, book.least)] if book.least > 0 else []  # nothing gives more than it has
+            for column, sign, bound in ends:
                 row, allowed = sign * change, self._money(self._tightened(sign * (bound - book.gross)))
                 row[column + number] = -1
                 self._rows.append((row, -np.inf, allowed))
@@ -125,9 +127,11 @@ class _Program:
         return taken
 
     def _hold_holdings(self) -> None:
-        """No more leaves a place than is free there."""
+        """No more leaves a place than is free there; in whole lots, as a rounded bound would cost one of them."""
         for place in {id(edge.giver): edge.giver for edge in self.edges}.values():
-            self._limit({n: edge.step for n, edge in enumerate(self.edges) if edge.giver is place}, place.free, unit=1)
+            ways = {number: edge.step for number, edge in enumerate(self.edges) if edge.giver is place}
+            lot = min(ways.values())
+            self._limit(ways, (place.free / lot).to_integral_value(ROUND_FLOOR) * lot, unit=lot)
 
     def _tie_use_and_fees(self) -> None:
         """Make an edge that is used carry its least quantity, and both orders of it their fees: at least the least."""
@@ -151,7 +155,7 @@ class _Program:
         costs[self.fees : self.over] = 1
         return costs
 
-    def _limit(self, columns: Mapping[int, Decimal], bound: Decimal, unit: Decimal | int | None = None) -> None:
+    def _limit(self, columns: Mapping[int, Decimal], bound: Decimal, unit: Decimal | None = None) -> None:
         unit = unit or self.unit
         row = np.zeros(self.width)
         for number, value in columns.items():

@@ -109,6 +109,14 @@ def test_account_that_accepts_fractions_gets_whole_units_where_the_other_does_no
     assert [move.qty for move in one.moves] == [Decimal(2)]
 
 
+def test_account_that_is_to_be_left_gives_its_last_part_of_a_unit():
+    books = [book("alpaca", 30_000, 0), book("alpaca_margin", 0, 40_000)]
+    parts = {"step": Decimal("0.001"), "min_qty": Decimal("0.011")}
+    answer = plan_moves(books, [place("alpaca", qty=300, **parts), place("alpaca_margin", **parts)])
+    assert [move.qty for move in answer.moves] == [Decimal(300)]
+    assert answer.complete
+
+
 def test_order_below_the_least_size_is_not_planned():
     books = [book("alpaca", 810, 800), book("alpaca_margin", 0, 800)]
     large = plan_moves(books, [place("alpaca", qty="8.1"), place("alpaca_margin", min_qty=Decimal(5))])

@@ -7,8 +7,9 @@ import pytest
 from django.utils import timezone
 
 from brokers.models import AccountHealth, BrokerAccount, Listing, Quote
-from orders.models import Order, RebalanceLeg, RebalancePlan
+from orders.models import Order, RebalanceLeg, RebalancePlan, ReconciliationBreak
 from orders.rebalancing import placing, plans
+from orders.tasks import advance_rebalancing, propose_rebalancing
 from risk.exposure import note_unreconciled
 from risk.models import Control
 from tests.orders.desk import submit
@@ -322,6 +323,46 @@ def test_unreconciled_account_takes_nothing():
     plan = proposed()
     assert not plan.legs.exists()
     assert "ACCOUNT_NOT_RECONCILED" in {problem["code"] for problem in plan.problems}
+
+
+def unreconcile(name: str, *, symbol: str = "") -> None:
+    """Let desk and broker not have agreed for a while, on cash or on a symbol."""
+    kind, key = ("position", symbol) if symbol else ("cash", "cash")
+    since = timezone.now() - timedelta(seconds=400)
+    ReconciliationBreak.objects.create(account_id=name, kind=kind, key=key, symbol=symbol, opened_at=since)
+    BrokerAccount.objects.filter(pk=name).update(unreconciled=f"{kind}: desk=1, broker=2")
+    note_unreconciled(name, f"{kind}: desk=1, broker=2")
+
+
+def test_account_that_is_not_reconciled_is_left_where_the_desk_is_set_to(configured):
+    lopsided_desk(300)
+    unreconcile("alpaca")
+    plan = proposed()
+    assert plan.cause == "broker_failed:alpaca"
+    assert "alpaca may add nothing" in plan.reason
+    assert not plan.legs.exists()
+    RebalancePlan.objects.all().delete()
+    configured.update(leave_unreconciled=True)
+    assert [(leg.side, leg.order_qty) for leg in proposed().legs.all()] == [("sell", 300), ("buy", 300)]
+
+
+def test_symbol_on_which_desk_and_broker_do_not_agree_is_not_sold(configured):
+    lopsided_desk(300)
+    configured.update(leave_unreconciled=True)
+    unreconcile("alpaca", symbol="IBM")
+    plan = proposed()
+    assert not plan.legs.exists()
+    assert [problem["code"] for problem in plan.problems] == ["STAYS_OVER", "POSITION_IN_DOUBT"]
+
+
+def test_tasks_of_the_schedule_propose_and_place():
+    lopsided_desk(450)
+    assert propose_rebalancing() == 1
+    assert propose_rebalancing() == 0
+    plans.approve(plan=RebalancePlan.objects.get(), actor="officer", reason="fine")
+    advance_rebalancing()
+    advance_rebalancing(RebalancePlan.objects.get().pk)
+    assert Order.objects.filter(strategy="rebalancing").count() == 1
 
 
 def test_drift_from_the_shares_of_capital_is_watched_where_it_is_set(configured):
