@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("brokers", "0008_clock_of_accounts"),
-        ("orders", "0010_rebalancing_schedule"),
+        ("orders", "0012_halt_schedule"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
