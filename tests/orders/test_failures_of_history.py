@@ -40,15 +40,23 @@ def lasting_desk(transactional_db, wakings):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("answer", ["silence", "fills"])
-def test_loop_that_sends_children_of_one_order_for_ever_stops_at_the_limit(desk, wakings, answer):
+@pytest.mark.parametrize(
+    ("control", "value", "pass_it"),
+    [
+        (Control.PORTFOLIO_RISK_LIMIT, SIZE * 5 + SIZE / 2, 5),
+        (Control.MAX_SYMBOL_EXPOSURE, SIZE * 3 + SIZE / 2, 3),
+        (Control.MAX_MESSAGES_PER_MINUTE, 7, 7),
+        (Control.DUPLICATE_WINDOW, 3600, 1),
+    ],
+)
+def test_loop_that_sends_children_of_one_order_for_ever_is_stopped(desk, wakings, control, value, pass_it, answer):
     """2012: four million orders in 45 minutes for 212 of customers, as fills were not counted against the parent."""
-    limit_gross(SIZE * 5 + SIZE / 2)
+    set_limits([LimitValue(control, Decimal(value))], actor="ann", reason="test")
 
-    children = [_child(number, answer) for number in range(40)]
+    children = [_child(number, answer) for number in range(20)]
 
-    assert [child.status for child in children].count("denied") == 35
-    assert [child.status for child in children[5:]] == ["denied"] * 35
-    assert OrderRequest.objects.count() == 5
+    assert [child.status == "denied" for child in children] == [False] * pass_it + [True] * (20 - pass_it)
+    assert OrderRequest.objects.count() == pass_it
     assert_books_balance()
 
 
