@@ -5,6 +5,7 @@ refused there instead of silently rounded.
 """
 
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
+from functools import cache
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -29,8 +30,15 @@ def decimal_places(value: Decimal) -> int:
 
 def fit(value: Decimal, places: int = QUANTITY_PLACES) -> Decimal:
     """Round a derived value half-even to what every database stores exactly: `places` decimals, 15 digits."""
-    rounded = value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
-    return rounded if significant_digits(rounded) <= EXACT_DIGITS else _FIFTEEN.plus(rounded)
+    rounded = value.quantize(_step(places), rounding=ROUND_HALF_EVEN)
+    if rounded.adjusted() < EXACT_DIGITS - places or significant_digits(rounded) <= EXACT_DIGITS:
+        return rounded  # most are short enough by where their first digit stands
+    return _FIFTEEN.plus(rounded)
+
+
+@cache
+def _step(places: int) -> Decimal:
+    return Decimal(1).scaleb(-places)
 
 
 def plain(value: Decimal | None) -> str | None:

@@ -8,6 +8,8 @@
     risk.max_order_notional             risk.max_exposure_per_trade × the portfolio's value
     risk.portfolio_risk_limit           trading.max_positions × risk.max_exposure_per_trade × the portfolio's value
     risk.max_broker_allocation          1: there is one account
+    risk.max_sector_exposure            risk.max_exposure_per_sector × the portfolio's value, as a comment to take away
+                                        once symbols have sectors: the desk refuses orders in one without
 
 The old shares of the portfolio are amounts here, so they are worked out with the portfolio's value as it was last
 known; where that is not known they are left out, and the desk takes no orders before a person fills them in. The old
@@ -37,7 +39,6 @@ ALPACA_HOSTS = ("https://paper-api.alpaca.markets", "https://api.alpaca.markets"
 SECRETS = ("api_key", "secret_key")
 OTHER_MEANINGS = {
     ("risk", "portfolio_risk_limit"): "a share of the portfolio at risk; here the name means gross exposure in USD",
-    ("risk", "max_exposure_per_sector"): "the desk has no limit by sector",
     ("risk", "max_correlation"): "the desk has no limit of correlation",
     ("risk", "enabled"): "the gate cannot be switched off",
     ("trading", "max_daily_loss"): "the desk has no limit of a day's loss yet",
@@ -123,6 +124,10 @@ def _risk(old: dict[str, Any], portfolio_value: Decimal | None) -> Iterator[str]
     of_whole = "trading.max_positions × risk.max_exposure_per_trade"
     yield from _amount("portfolio_risk_limit", of_whole, [positions, per_trade, portfolio_value])
     yield "  max_broker_allocation: 1             # there is one account"
+    if (per_sector := _share(old, "risk", "max_exposure_per_sector")) is not None:
+        amount = "..." if portfolio_value is None else plain(round(per_sector * portfolio_value, 2))
+        yield f"  # max_sector_exposure: {amount}          # risk.max_exposure_per_sector × the portfolio's value"
+        yield "  #   take the first # away once your symbols have sectors: an order in one without is refused then"
     for (section, key), meaning in OTHER_MEANINGS.items():
         if (found := _value(old, section, key)) is not None:
             yield f"  # old {section}.{key}: {_scalar(found)} is not carried over: {meaning}"

@@ -35,6 +35,7 @@ trading:
 risk:
   enabled: true
   max_exposure_per_trade: 0.05
+  max_exposure_per_sector: 0.2
   max_correlation: 0.7
   portfolio_risk_limit: 0.15
 alerts:
@@ -88,6 +89,14 @@ def test_what_means_something_else_is_a_comment_with_the_reason(old):
         if f"{key}:" in OLD:
             assert f"  # old {section}.{key}: " in text
             assert meaning in text
+
+
+@pytest.mark.django_db
+def test_limit_by_sector_waits_as_a_comment_that_the_desk_takes_when_it_is_none(old, tmp_path):
+    new = tmp_path / "new.yaml"
+    new.write_text(converted(old()).replace("# max_sector_exposure", "max_sector_exposure"))
+    limits = {limit.control: limit.value for limit in plan(new).parsed["risk"].limits()}
+    assert limits["max_sector_exposure"] == 20000
 
 
 def test_what_the_desk_does_not_use_is_kept_in_a_marked_section(old):
