@@ -99,7 +99,8 @@ def check(value: LimitValue) -> None:
     if value.scope not in spec.scopes:
         scopes = ", ".join(spec.scopes)
         raise InvalidInput("SCOPE_NOT_APPLICABLE", f"{value.control} is set for: {scopes}; not {value.scope}", "scope")
-    check_scope(value.scope, value.scope_key)
+    if value.value is not None:  # what is left of a user who is gone can be taken away
+        check_scope(value.scope, value.scope_key)
     if not value.hard and must_refuse(spec, value.scope):
         raise InvalidInput("LIMIT_MUST_BE_HARD", f"{value.control} refuses; it cannot only warn", "hard")
     if value.value is not None and (wrong := out_of_range(value.control, value.value)):

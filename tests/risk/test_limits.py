@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth import get_user_model
 
 from risk.limits import LimitValue, limits_in_force, set_limits
 from risk.models import Control, ExposureTotal, Limit, Scope
@@ -116,6 +117,14 @@ def test_wrong_limit_is_refused_and_those_beside_it_are_not_set(what):
     assert refusal.value.code == code
     assert not Limit.objects.exists()
     assert not AuditEvent.objects.exists()
+
+
+def test_limit_of_a_user_who_is_gone_can_be_taken_away():
+    ann = get_user_model().objects.create_user("ann")
+    set_one(LimitValue(Control.MAX_ORDER_QTY, Decimal(5), Scope.USER, "ann"))
+    ann.delete()
+    set_one(LimitValue(Control.MAX_ORDER_QTY, None, Scope.USER, "ann"))
+    assert in_force() == {}
 
 
 def test_same_limit_twice_is_refused():
