@@ -112,9 +112,9 @@ def request_replace(*, order: Order, changes: Changes, actor: str, reason: str =
         proposed = propose(ticket, market, user=actor, order_pk=order.pk)
         held = lock_exposure(market, proposed)
         _refuse_unreplaceable(order, changes)
-        denials = _judge(order, ticket, market, held, proposed)
+        denials, taken = _judge(order, ticket, market, held, proposed)
         if not denials:
-            request = _enqueue(order, RequestKind.REPLACE, "R", **changes.given())
+            request = _enqueue(order, RequestKind.REPLACE, "R", buying_power_held=taken or None, **changes.given())
             _record(
                 "order.replace_requested", order, actor, reason, {name: f"{v:f}" for name, v in changes.given().items()}
             )
@@ -146,14 +146,18 @@ def ticket_of(order: Order) -> OrderTicket:
 
 def _judge(
     order: Order, ticket: OrderTicket, market: Market, held: exposure.Exposure, proposed: ProposedOrder
-) -> list[dict]:
-    """Judge the changed order, store the decision, and hold the worse of old and new if it is allowed."""
+) -> tuple[list[dict], Decimal]:
+    """Judge the changed order, store the decision, and hold the worse of old and new if it is allowed.
+
+    What stands against it, and the buying power that it takes beyond what the order took before.
+    """
     proposed = replace(proposed, cum_qty=order.cum_qty, replaces=True, **_held(order))
     decision = decide(ticket, market, held, proposed, only=order.account_id)
     store_decision(order, decision, about=RequestKind.REPLACE)
+    taken = Decimal(0)
     if decision.allowed and order.parent_id is None:
-        _hold_worse(order, held, decision.verdict.accounts[order.account_id])
-    return [denial.as_dict() for denial in decision.denials]
+        taken = _hold_worse(order, held, decision.verdict.accounts[order.account_id])
+    return [denial.as_dict() for denial in decision.denials], taken
 
 
 def _held(order: Order) -> dict[str, Decimal]:
@@ -167,11 +171,11 @@ def _held(order: Order) -> dict[str, Decimal]:
     return {"held_qty": order.leaves_qty, "held_notional": Decimal("Infinity")}
 
 
-def _hold_worse(order: Order, held: exposure.Exposure, verdict: gate.AccountVerdict) -> None:
+def _hold_worse(order: Order, held: exposure.Exposure, verdict: gate.AccountVerdict) -> Decimal:
+    """Hold the worse of old and new; the buying power that it takes beyond what the order took before."""
     from_qty, from_notional = order.reserved_qty, order.reserved_notional
     order.reserve_total_qty = max(order.reserve_total_qty, verdict.reserve_qty)
     order.reserve_px = max(order.reserve_px, verdict.reserve_px)
-    order.buying_power_held += verdict.buying_power_needed
     order.refresh_reservation()
     exposure.move(
         held.symbols[order.account_id],
@@ -180,6 +184,7 @@ def _hold_worse(order: Order, held: exposure.Exposure, verdict: gate.AccountVerd
         notional=order.reserved_notional - from_notional,
     )
     order.save()
+    return verdict.buying_power_needed
 
 
 def _enqueue(order: Order, kind: RequestKind, mark: str, **values: Decimal) -> OrderRequest:

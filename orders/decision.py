@@ -16,14 +16,14 @@ from brokers.adapter import Capabilities
 from brokers.models import BrokerAccount, Instrument, Listing, Quote
 from brokers.registry import adapter_class
 from orders.measuring import Question, ask_facts, facts_for
-from orders.models import Order, RiskDecision, RoutingDecision
+from orders.models import Order, OrderRequest, RiskDecision, RoutingDecision
 from orders.routing import Candidate, Choice, capability_problems, choose
 from orders.ticket import OrderTicket
 from risk import exposure, fx, gate, rulebook
 from risk.facts import facts_kept
 from risk.models import Control, ExposureTotal
 from risk.rules import AccountVerdict, CandidateAccount, Denial, Place, ProposedOrder, Rulebook
-from tradingdesk.fix import OrderClass, RequestKind, Side, TimeInForce
+from tradingdesk.fix import OrderClass, RequestKind, RequestState, Side, TimeInForce
 from tradingdesk.statements import Later, Param, Select, insert, together
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -122,7 +122,7 @@ def _question(market: Market, order: ProposedOrder, book: Rulebook, now: datetim
 def read_exposure(market: Market, symbol: str) -> exposure.Exposure:
     """Read the same without locks, for a preview."""
     held = exposure.read_for_preview(market.names, symbol)
-    held.unreflected = dict(_ask_unreflected(market.accounts)())
+    held.unreflected = exposure.summed(_ask_unreflected(market.accounts)())
     return _with_rates(held, fx.rates_in_force(market.currencies), market)
 
 
@@ -265,16 +265,24 @@ def _ask_unreflected(accounts: list[BrokerAccount]) -> Later:
 
 @cache
 def _held_since(count: int) -> Select:
-    """The statement that sums, for this many accounts, what orders hold that are not acknowledged, or since then."""
-    unknown_then = Q()
+    """The statement that sums, for this many accounts, what orders and replaces hold that are not answered, or since.
+
+    An account may have a line for its orders and one for its replaces. Each condition is one that an index answers.
+    """
+    unknown_then, asked_then = Q(), Q()
     for number in range(count):
-        later = Q(acknowledged_at__gt=Param(f"since{number}", DateTimeField()))
-        unknown_then |= Q(account=Param(f"account{number}")) & (later | Q(acknowledged_at=None, closed_at=None))
+        account, since = Param(f"account{number}"), Param(f"since{number}", DateTimeField())
+        unknown_then |= Q(account=account, acknowledged_at__gt=since)
+        unknown_then |= Q(account=account, acknowledged_at=None, closed_at=None)
+        asked_then |= Q(broker_name=account, buying_power_held__isnull=False, answered_at__gt=since)
+        asked_then |= Q(broker_name=account, buying_power_held__isnull=False, answered_at=None)
     held = Case(
         When(closed_as__isnull=False, cum_qty=0, then=None), default=F("buying_power_held"), output_field=DecimalField()
     )
     rows = Order.objects.filter(unknown_then).order_by().values_list("account_id")
-    return Select(rows.annotate(total=Sum(held)))
+    replaces = OrderRequest.objects.filter(asked_then).exclude(state=RequestState.REFUSED)
+    more = replaces.order_by().values_list("broker_name").annotate(total=Sum("buying_power_held"))
+    return Select(rows.annotate(total=Sum(held)).union(more, all=True))
 
 
 def _routable(

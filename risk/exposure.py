@@ -15,7 +15,7 @@ from django.db import connection
 from risk.facts import Facts, facts_of
 from risk.models import ExposureTotal
 from risk.rules import Holding
-from risk.sums import ONE, SUMS, Sums, kept_sums, sums_of
+from risk.sums import ONE, SUMS, ZERO, Sums, kept_sums, sums_of
 from tradingdesk.fix import Side
 from tradingdesk.statements import Later, Param, Select, together, update
 
@@ -142,8 +142,16 @@ def _exposure_of(names: list[str], symbol: str, found: Mapping[str, ExposureTota
         firm=found[FIRM_KEY],
         accounts={name: found[account_key(name)] for name in names},
         symbols={name: found[symbol_key(name, symbol)] for name in names},
-        unreflected=dict(unreflected),
+        unreflected=summed(unreflected),
     )
+
+
+def summed(pairs: Iterable[tuple[str, Decimal | None]]) -> dict[str, Decimal]:
+    """Add up amounts by account; None is nothing."""
+    found: dict[str, Decimal] = {}
+    for name, amount in pairs:
+        found[name] = found.get(name, ZERO) + (amount or ZERO)
+    return found
 
 
 def read_for_preview(broker_names: Iterable[str], symbol: str) -> Exposure:

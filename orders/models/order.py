@@ -20,7 +20,8 @@ class Order(models.Model):
     (`lifecycle.status_of`), `cum_qty` and `avg_px` from its executions. A replace keeps the row;
     the ids it has had at the broker are in its requests. `reserved_qty` and `reserved_notional`
     are what it still holds of the exposure totals (`lifecycle.reservation_of`);
-    `buying_power_held` is what it takes of the account until the broker's own figure counts it.
+    `buying_power_held` is what it takes of the account until the broker's own figure counts it; what a replace takes
+    beyond that is its request's.
     The exits of a bracket, "oco" or "oto" order are orders of their own, its `legs` (`orders.legs`);
     `take_profit_px`, `stop_loss_px` and `stop_loss_limit_px` are what was asked of them.
     """

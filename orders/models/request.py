@@ -3,7 +3,7 @@ from django.utils import timezone
 
 from orders.models.order import Order
 from orders.querysets import OrderRequestQuerySet
-from tradingdesk.fields import PriceField, QuantityField
+from tradingdesk.fields import MoneyField, PriceField, QuantityField
 from tradingdesk.fix import RequestKind, RequestState
 
 
@@ -27,6 +27,9 @@ class OrderRequest(models.Model):
     stop_px = PriceField(null=True, blank=True)
     trail_price = PriceField(null=True, blank=True)
     time_in_force = models.CharField(max_length=4, blank=True, default="")
+    buying_power_held = MoneyField(
+        null=True, blank=True, help_text="what a replace takes beyond what its order took before; null: nothing"
+    )
     attempts = models.PositiveIntegerField(default=0)
     queued_at = models.DateTimeField(default=timezone.now)
     not_before = models.DateTimeField(null=True, blank=True)
@@ -47,6 +50,11 @@ class OrderRequest(models.Model):
                 condition=models.Q(state__in=["queued", "sending", "unknown"]),
             ),
             models.Index(fields=["broker_name", "broker_order_id"], name="request_broker_order"),
+            models.Index(
+                fields=["broker_name", "answered_at"],
+                name="request_buying_power",
+                condition=models.Q(buying_power_held__isnull=False),
+            ),
             models.Index(
                 fields=["queued_at"],
                 name="request_changes_queued",

@@ -3,7 +3,9 @@
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
+from brokers.models import BrokerAccount
 from orders import wakeups
 from orders.changes import ReplaceDenied, parse_changes, request_cancel, request_replace
 from orders.models import Order, OrderRequest
@@ -290,3 +292,33 @@ def test_body_of_a_replace_is_checked(body, code):
         parse_changes(body)
 
     assert refusal.value.code == code
+
+
+def test_buying_power_of_a_replace_is_counted_until_the_brokers_figure_knows_it(desk):
+    broker = Counterparty(submit(broker_name="alpaca"))  # takes 18,240
+    broker.acknowledge()
+    figure = {"last_updated": timezone.now(), "buying_power": Decimal(20_000)}
+    BrokerAccount.objects.filter(pk="alpaca").update(**figure)
+    request = request_replace(order=broker.order, changes=parse_changes({"order_qty": "150"}), actor="ann")
+
+    while_asked = submit(broker_name="alpaca")
+    broker.tell(ExecType.REPLACED, status=OrdStatus.NEW, order_qty=150, client_order_id=request.client_order_id)
+    once_answered = submit(broker_name="alpaca")
+    BrokerAccount.objects.filter(pk="alpaca").update(last_updated=timezone.now())
+    once_known = submit(broker_name="alpaca")
+
+    assert request.buying_power_held == 9_120
+    for order in (while_asked, once_answered):
+        assert [(d["code"], d["limit"]) for d in order.denials] == [("INSUFFICIENT_BUYING_POWER", "10880")]
+    assert once_known.status == "pending"
+
+
+def test_replace_that_is_refused_gives_its_buying_power_back(desk):
+    broker = Counterparty(submit(broker_name="alpaca"))
+    broker.acknowledge()
+    BrokerAccount.objects.filter(pk="alpaca").update(last_updated=timezone.now(), buying_power=20_000)
+    request = request_replace(order=broker.order, changes=parse_changes({"order_qty": "150"}), actor="ann")
+
+    broker.refuse(request)
+
+    assert submit(broker_name="alpaca").status == "pending"
