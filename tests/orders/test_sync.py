@@ -15,6 +15,8 @@ from brokers.models import BrokerAccount, Instrument
 from orders import sync, wakeups
 from orders.changes import parse_changes, request_replace
 from orders.models import Execution, Order, TradeLog
+from risk.limits import LimitValue, set_limits
+from risk.models import Control
 from tests import factories
 from tests.orders.desk import Counterparty, submit
 from tests.orders.facts import at, report
@@ -346,3 +348,16 @@ def test_daily_bars_that_cannot_be_read_do_not_make_the_account_unread(venue, mo
     monkeypatch.setattr(sync, "refresh_bars", fails)
     assert sync.sync_account("alpaca")
     assert sync._reader("alpaca").failing["bars"] == "no bars today"
+
+
+def test_clock_is_read_now_and_then_while_a_limit_in_force_asks_for_it_and_else_never(venue, monkeypatch):
+    monkeypatch.setattr(market, "sync_clock", venue.note("clock"))
+    sync.sync_account("alpaca")
+    assert "clock" not in venue.asked
+
+    set_limits([LimitValue(Control.SESSION_ONLY, Decimal(1))], actor="rita", reason="no orders at night")
+    sync._readers.clear()
+    sync.sync_account("alpaca")
+    sync.sync_account("alpaca")
+
+    assert venue.asked.count("clock") == 1
