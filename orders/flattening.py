@@ -96,7 +96,7 @@ def _place(halt: Halt, position: Position, side: Side, qty: Decimal, number: int
         time_in_force=TimeInForce.DAY,
         broker_name=position.account_id,
         client_order_id=f"{_prefix(halt, position)}{number}",
-        strategy=STRATEGY,
+        strategy=f"{STRATEGY}.{number}",  # parts of one position are no duplicates of each other
     )
     try:
         order = submit_order(ticket=ticket, actor=halt.set_by, source=Order.Source.MANAGER).order
@@ -121,7 +121,6 @@ def _largest(position: Position, row: ExposureTotal | None) -> Decimal | None:
     place = Place(
         broker=account.adapter,
         account=account.pk,
-        strategy=STRATEGY,
         symbol=position.symbol,
         asset_class=position.instrument.asset_class,
     )
