@@ -48,13 +48,21 @@ def test_groups_differ_in_what_their_names_say():
     assert set(granted) == {"viewer", "trader", "risk officer", "auditor"}
     viewer = granted["viewer"]
     assert all(".view_" in name for name in viewer)
-    assert granted["trader"] - viewer == {"orders.add_order", "orders.change_order", "orders.cancel_order"}
+    assert granted["trader"] - viewer == {
+        "orders.add_order",
+        "orders.change_order",
+        "orders.cancel_order",
+        "orders.add_rebalanceplan",
+    }
     assert granted["risk officer"] - viewer == {
         "risk.add_limit",
         "risk.change_limit",
         "risk.add_halt",
         "risk.clear_halt",
+        "risk.flatten_halt",
         "orders.resolve_break",
+        "orders.add_rebalanceplan",
+        "orders.approve_rebalanceplan",
         "brokers.change_brokeraccount",
         "brokers.change_instrument",
         "tradingdesk.view_configurationrecord",
