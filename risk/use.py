@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from django.db.models import Sum
@@ -11,17 +11,26 @@ from django.db.models import Sum
 from brokers.models import BrokerAccount
 from risk.fx import worth
 from risk.gate import share_of
-from risk.models import Control, ExposureTotal, Limit, Scope
+from risk.models import Control, EquityMark, ExposureTotal, Limit, Scope
 
 TIGHT = Decimal("0.9")
+_LOSSES = {Control.MAX_DAILY_LOSS, Control.MAX_DRAWDOWN}
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What limits are measured against: gross exposure by enabled account, and the portfolio's value over them."""
+    """What limits are measured against: totals by enabled account, and the portfolio's value over them.
+
+    Gross exposure by sector and by symbol, and what losses are measured from, are there where a limit needs them.
+    """
 
     gross: Mapping[str, Decimal]
     total_value: Decimal
+    accounts: Mapping[str, BrokerAccount] = field(default_factory=dict)
+    totals: Mapping[str, ExposureTotal] = field(default_factory=dict)
+    sectors: Mapping[str, Decimal] = field(default_factory=dict)
+    symbols: Mapping[str, Decimal] = field(default_factory=dict)
+    marks: Mapping[tuple[str, str], EquityMark] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +76,33 @@ class LimitUse:
 
 
 def use_of_limits(limits: Iterable[Limit]) -> list[LimitUse]:
-    """Measure these limits, with two queries however many they are."""
-    figures = read_figures()
+    """Measure these limits, with two queries however many they are, and one for each kind of total that they need."""
+    limits = list(limits)
+    figures = read_figures({limit.control for limit in limits})
     return [LimitUse(limit, _found(limit, figures)) for limit in limits]
 
 
-def read_figures() -> Figures:
-    """Read what limits are measured against."""
-    accounts = list(BrokerAccount.objects.filter(enabled=True))
-    values = worth(accounts)
-    totals = ExposureTotal.objects.accounts().filter(broker_name__in=list(values)).order_by()
-    gross = dict(totals.values_list("broker_name").annotate(total=Sum("gross")))
-    total = Decimal(0) if None in values.values() else sum(values.values(), Decimal(0))
-    return Figures({name: gross.get(name, Decimal(0)) for name in values}, total)
+def read_figures(controls: Collection[str]) -> Figures:
+    """Read what the limits of these controls are measured against."""
+    accounts = {one.broker_name: one for one in BrokerAccount.objects.filter(enabled=True)}
+    values = worth(list(accounts.values()))
+    totals = {row.broker_name: row for row in ExposureTotal.objects.accounts().filter(broker_name__in=list(values))}
+    return Figures(
+        gross={name: totals[name].gross if name in totals else Decimal(0) for name in values},
+        total_value=Decimal(0) if None in values.values() else sum(values.values(), Decimal(0)),
+        accounts=accounts,
+        totals=totals,
+        sectors=_gross_by("sector", accounts) if Control.MAX_SECTOR_EXPOSURE in controls else {},
+        symbols=_gross_by("symbol", accounts) if Control.MAX_SYMBOL_EXPOSURE in controls else {},
+        marks={mark.place: mark for mark in EquityMark.objects.all()} if controls & _LOSSES else {},
+    )
+
+
+def _gross_by(column: str, accounts: Iterable[str]) -> dict[str, Decimal]:
+    """Gross exposure over all enabled accounts by sector or symbol."""
+    rows = ExposureTotal.objects.filter(broker_name__in=list(accounts)).exclude(**{column: ""})
+    kind = rows.sectors() if column == "sector" else rows.symbols()
+    return dict(kind.order_by().values_list(column).annotate(total=Sum("gross")))
 
 
 def _found(limit: Limit, figures: Figures) -> Found | None:
@@ -101,6 +124,75 @@ def _allocation(limit: Limit, figures: Figures) -> Found | None:
     return Found(share_of(gross[nearest], figures.total_value), "" if limit.scope == Scope.ACCOUNT else nearest)
 
 
+def _net(limit: Limit, figures: Figures) -> Found | None:
+    return Found(_worst(figures, "net_high", "net_low"))
+
+
+def _beta(limit: Limit, figures: Figures) -> Found | None:
+    """Nothing that can be told while a beta is missing."""
+    if any(row.without_beta for row in figures.totals.values()):
+        return None
+    return Found(_worst(figures, "beta_high", "beta_low"))
+
+
+def _worst(figures: Figures, *names: str) -> Decimal:
+    sums = (sum((getattr(row, name) for row in figures.totals.values()), Decimal(0)) for name in names)
+    return max(map(abs, sums))
+
+
+def _largest(gross: Mapping[str, Decimal], only: str) -> Found | None:
+    if only:
+        return Found(gross.get(only, Decimal(0)))
+    nearest = max(gross, key=gross.__getitem__, default="")
+    return Found(gross.get(nearest, Decimal(0)), nearest)
+
+
+def _symbol(limit: Limit, figures: Figures) -> Found | None:
+    return None if limit.scope == Scope.ASSET_CLASS else _largest(figures.symbols, limit.scope_key)
+
+
+def _sector(limit: Limit, figures: Figures) -> Found | None:
+    return _largest(figures.sectors, "")
+
+
+def _drift(limit: Limit, figures: Figures) -> Found | None:
+    """How far the account is above its share; of a wider limit, the account that is furthest above."""
+    if figures.total_value <= 0:
+        return None
+    drifts = {
+        name: share_of(figures.gross[name], figures.total_value) - account.allocation_percent
+        for name, account in figures.accounts.items()
+        if _is_about(limit, account)
+    }
+    return _nearest(limit, drifts)
+
+
+def _margin(limit: Limit, figures: Figures) -> Found | None:
+    used = {
+        name: share_of(account.initial_margin, account.equity)
+        for name, account in figures.accounts.items()
+        if _is_about(limit, account) and account.initial_margin is not None and account.equity > 0
+    }
+    return _nearest(limit, used)
+
+
+def _is_about(limit: Limit, account: BrokerAccount) -> bool:
+    names = {Scope.FIRM: "", Scope.BROKER: account.adapter, Scope.ACCOUNT: account.broker_name}
+    return names.get(limit.scope) == limit.scope_key
+
+
+def _nearest(limit: Limit, found: Mapping[str, Decimal]) -> Found | None:
+    if not found:
+        return None
+    name = max(found, key=found.__getitem__)
+    return Found(found[name], "" if limit.scope == Scope.ACCOUNT else name)
+
+
+def _lost(limit: Limit, figures: Figures) -> Found | None:
+    mark = figures.marks.get((limit.scope, limit.scope_key))
+    return Found(mark.lost(limit.control)) if mark else None
+
+
 def _accounts(limit: Limit, figures: Figures) -> Found | None:
     return Found(Decimal(len(figures.gross)))
 
@@ -110,4 +202,12 @@ MEASURED: dict[str, Callable[[Limit, Figures], Found | None]] = {
     Control.PORTFOLIO_RISK_LIMIT: _gross,
     Control.MAX_BROKER_ALLOCATION: _allocation,
     Control.MIN_BROKER_DIVERSIFICATION: _accounts,
+    Control.MAX_NET_EXPOSURE: _net,
+    Control.MAX_SYMBOL_EXPOSURE: _symbol,
+    Control.MAX_SECTOR_EXPOSURE: _sector,
+    Control.MAX_BETA_EXPOSURE: _beta,
+    Control.MAX_ALLOCATION_DRIFT: _drift,
+    Control.MAX_MARGIN_USE: _margin,
+    Control.MAX_DAILY_LOSS: _lost,
+    Control.MAX_DRAWDOWN: _lost,
 }

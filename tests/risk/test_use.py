@@ -4,9 +4,11 @@ from decimal import Decimal
 
 import pytest
 
+from brokers.models import Instrument
 from risk.configuration import change_limits
 from risk.history import history_of_limits
 from risk.limits import LimitValue, limits_in_force, set_limits
+from risk.losses import watch_losses
 from risk.models import Control, ExposureTotal, Scope
 from risk.use import use_of_limits
 from tests.factories import BrokerAccountFactory, trading_desk
@@ -79,6 +81,42 @@ def test_share_of_a_portfolio_worth_nothing_is_not_known():
     trading_desk()
     BrokerAccountFactory._meta.model.objects.update(portfolio_value=0)
     assert uses()[SHARE].found is None
+
+
+def test_limits_on_totals_tell_what_is_held_and_entered():
+    trading_desk()
+    Instrument.objects.filter(symbol="IBM").update(sector="Technology", beta=Decimal("0.5"))
+    Instrument.objects.filter(symbol="BAC").update(sector="Banks", beta=2)
+    BrokerAccountFactory._meta.model.objects.update(equity=1000, initial_margin=300, allocation_percent=Decimal("0.01"))
+    submit(broker_name="alpaca"), submit(broker_name="alpaca_margin", symbol="BAC", side="sell", price="182.60")
+    BrokerAccountFactory._meta.model.objects.update(equity=900)
+    watch_losses()
+    BrokerAccountFactory._meta.model.objects.update(equity=800)
+    watch_losses()
+    limits = [
+        (Control.MAX_NET_EXPOSURE, 18_260, ""),
+        (Control.MAX_BETA_EXPOSURE, 36_520, ""),
+        (Control.MAX_SECTOR_EXPOSURE, 18_260, "Banks"),
+        (Control.MAX_SYMBOL_EXPOSURE, 18_260, "BAC"),
+        (Control.MAX_ALLOCATION_DRIFT, Decimal("-0.00087"), "alpaca_margin"),
+        (Control.MAX_MARGIN_USE, Decimal("0.375"), "alpaca"),
+        (Control.MAX_DAILY_LOSS, 200, ""),
+        (Control.MAX_DRAWDOWN, Decimal("0.111111112"), ""),
+    ]
+    for control, _, _ in limits:
+        limited(control, 1)
+
+    found = {control: use.found for (control, scope, _), use in uses().items()}
+
+    assert [(control, found[control].value, found[control].where) for control, _, _ in limits] == limits
+
+
+def test_beta_exposure_in_use_is_not_known_while_a_beta_is_missing():
+    trading_desk()
+    limited(Control.MAX_BETA_EXPOSURE, 1)
+    ExposureTotal.objects.create(key="1:alpaca", broker_name="alpaca", without_beta=1)
+
+    assert uses()[Control.MAX_BETA_EXPOSURE, Scope.FIRM, ""].found is None
 
 
 def test_queries_do_not_grow_with_limits(django_assert_num_queries):
