@@ -60,6 +60,7 @@ def add_history(url: str, orders: int) -> None:
         for first in range(1, orders + 1, BATCH):
             _add(connection, model, first, min(first + BATCH - 1, orders), orders)
         connection.execute("VACUUM (ANALYZE) orders, order_requests, executions")
+        connection.execute("CHECKPOINT")  # what is measured next does not wait for what was written here
 
 
 def _add(connection: psycopg.Connection, model: int, first: int, last: int, orders: int) -> None:
