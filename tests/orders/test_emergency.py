@@ -9,15 +9,18 @@ from django.db import DatabaseError, connection
 
 from brokers.gateway import close_gateways
 from brokers.models import BrokerAccount
-from orders import emergency, sending
-from orders.halting import carry_out_all, counts_of, stop
-from orders.models import Order, OrderRequest
+from orders import emergency, sending, sync
+from orders.flattening import flat_orders, positions_to_close
+from orders.halting import carry_out_all, counts_of, flatten, stop
+from orders.models import Order, OrderRequest, Position
 from risk.models import Halt, Level, Scope
 from risk.rulebook import forget
 from tests import environment
 from tests.brokers.sandbox_process import SandboxProcess
 from tests.factories import trading_desk
 from tests.orders.desk import submit
+from tests.orders.invariants import assert_books_balance
+from tests.waiting import eventually
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.fix import RequestState
 
@@ -218,3 +221,26 @@ def work_through() -> None:
     OrderRequest.objects.unanswered().update(not_before=None)
     for request in OrderRequest.objects.unanswered().order_by("id"):
         sending.send_request(request.pk)
+
+
+def test_flatten_cancels_what_works_and_closes_what_is_held_at_both_brokers(desk):
+    for name in (ALPACA, TWS):
+        order = submit(order_qty="10", ord_type="market", price=None, broker_name=name)
+        sending.send_request(order.requests.get().pk)
+    eventually(lambda: worked() and Position.objects.filter(closed_at=None, qty=10).count() == 2)
+    made = flatten(scope=Scope.FIRM, confirm="FLATTEN", reason="drill", actor="rita")
+    eventually(lambda: worked() and not positions_to_close(made) and not counts_of(made).still_open)
+    assert (working(desk, ALPACA), working(desk, TWS)) == (0, 0)
+    assert {order.cum_qty for order in flat_orders(made)} == {10}
+    assert flat_orders(made).count() == 2
+    assert_books_balance()
+
+
+def worked() -> bool:
+    """Do what the desk's workers would do now, and read what the brokers tell."""
+    carry_out_all()
+    work_through()
+    for account in BrokerAccount.objects.all():
+        sync.sync_orders(account)
+        sync.sync_executions(account)
+    return True
