@@ -140,7 +140,7 @@ def _decide_all(
     try:
         with transaction.atomic():
             for order, ticket, market in zip(orders, tickets, markets, strict=True):
-                decisions.append(decide_and_store(order, ticket, market, actor=actor))
+                decisions.append(decide_and_store(order, ticket, market, actor=actor, may_wait=False))
             if not all(decision.allowed for decision in decisions):
                 raise _Denied
     except _Denied:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from orders import wakeups
-from orders.decision import Market, decide, lock_exposure, propose, store_decision
+from orders.decision import Decision, Market, decide, lock_exposure, propose, store_decision
 from orders.ids import next_request_id
 from orders.intake import known_market, with_prices
 from orders.legs import asked_exits
@@ -17,8 +17,9 @@ from orders.models import Order, OrderRequest
 from orders.numerals import read_decimal
 from orders.ticket import OrderTicket
 from orders.unsent import settle_canceled_unsent
+from orders.waiting import not_approved
 from risk import exposure, gate
-from risk.rules import ProposedOrder
+from risk.rules import Denial, ProposedOrder
 from tradingdesk.audit import trail
 from tradingdesk.errors import Conflict, DeskError, InvalidInput
 from tradingdesk.fix import OrderClass, OrdType, RequestKind, RequestState, Side
@@ -153,11 +154,18 @@ def _judge(
     """
     proposed = replace(proposed, cum_qty=order.cum_qty, replaces=True, **_held(order))
     decision = decide(ticket, market, held, proposed, only=order.account_id)
+    decision.denials = decision.denials or _not_approved(order, decision)
     store_decision(order, decision, about=RequestKind.REPLACE)
     taken = Decimal(0)
     if decision.allowed and order.parent_id is None:
         taken = _hold_worse(order, held, decision.verdict.accounts[order.account_id])
     return [denial.as_dict() for denial in decision.denials], taken
+
+
+def _not_approved(order: Order, decision: Decision) -> list[Denial]:
+    """The soft limits that nobody has let the order pass: a change waits for nobody, it is denied."""
+    passes = "enter a new order in its place, which another person may approve"
+    return [replace(one, passes=passes) for one in not_approved(order, decision.to_approve)]
 
 
 def _held(order: Order) -> dict[str, Decimal]:

@@ -15,15 +15,17 @@ from django.utils import timezone
 from brokers.adapter import Capabilities
 from brokers.models import BrokerAccount, Instrument, Listing, Quote
 from brokers.registry import adapter_class
+from orders.largest import tell_largest
 from orders.measuring import Question, ask_facts, facts_for
 from orders.models import Order, OrderRequest, RiskDecision, RoutingDecision
 from orders.routing import Candidate, Choice, capability_problems, choose
 from orders.ticket import OrderTicket
 from risk import exposure, fx, gate, rulebook
+from risk.controls import needs_approval
 from risk.facts import facts_kept
 from risk.models import Control, ExposureTotal
 from risk.rules import AccountVerdict, CandidateAccount, Denial, Place, ProposedOrder, Rulebook
-from tradingdesk.fix import OrderClass, RequestKind, RequestState, Side, TimeInForce
+from tradingdesk.fix import OrderClass, OrdStatus, RequestKind, RequestState, Side, TimeInForce
 from tradingdesk.statements import Later, Param, Select, insert, together
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -73,6 +75,11 @@ class Decision:
         """What soft limits say of the order where it is to go; of every account while it goes nowhere."""
         chosen = self.choice.chosen
         return self.verdict.warnings_at(chosen) if chosen else self.verdict.all_warnings()
+
+    @property
+    def to_approve(self) -> list[Denial]:
+        """The soft limits that an allowed order may pass only with a second person's approval."""
+        return [one for one in self.warnings if needs_approval(one)] if self.allowed else []
 
 
 def read_market(symbol: str) -> Market | None:
@@ -138,7 +145,14 @@ def decide(
     accounts = [account for account in market.accounts if only in ("", account.broker_name)]
     candidates = list(_candidates(market, accounts, held, book, proposed, now))
     facts = facts_for(_question(market, proposed, book, now), held.facts)
-    verdict = gate.judge(proposed, candidates, held, book, fx.total_value(market.accounts, held.rates), facts)
+    total_value = fx.total_value(market.accounts, held.rates)
+    verdict = gate.judge(proposed, candidates, held, book, total_value, facts)
+    tell_largest(
+        verdict,
+        proposed,
+        {one.broker_name: one for one in candidates},
+        lambda order, one: gate.judge(order, [one], held, book, total_value, facts),
+    )
     choice = choose(_routable(ticket, market, accounts, held, verdict), preferred=ticket.broker_name)
     denials = list(verdict.denials)
     if not denials and not choice.chosen:
@@ -147,7 +161,7 @@ def decide(
 
 
 def store_decision(order: Order, decision: Decision, *, about: RequestKind = RequestKind.NEW) -> None:
-    """Write the two facts of a decision."""
+    """Write the two facts of a decision; of an order that is held back only the gate's, as it goes nowhere yet."""
     verdict = decision.verdict
     risk_decision = RiskDecision(
         order=order,
@@ -159,7 +173,7 @@ def store_decision(order: Order, decision: Decision, *, about: RequestKind = Req
         figures=verdict.figures,
     )
     insert(risk_decision)
-    if about == RequestKind.NEW:
+    if about == RequestKind.NEW and order.status != OrdStatus.PENDING_APPROVAL:
         choice = decision.choice
         insert(RoutingDecision(order=order, chosen=choice.chosen, reason=choice.reason, candidates=choice.candidates))
 
@@ -305,6 +319,7 @@ def _routable(
             allocation_percent=account.allocation_percent,
             healthy=health is None or health.healthy,
             problems=tuple(problems),
+            waits=any(needs_approval(one) for one in judged.warnings),
             gross_after=held.accounts[name].gross + judged.gross_after - judged.gross_before,
         )
 

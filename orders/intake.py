@@ -1,6 +1,6 @@
 """The desk's front door: an order is judged, routed and committed here, or denied, or refused as malformed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -32,15 +32,22 @@ from orders.legs import add_legs, exit_columns, refuse_taken_ids
 from orders.models import Order, OrderRequest
 from orders.ticket import OrderTicket
 from orders.tripping import trip
-from risk.rulebook import kept_rulebook
-from risk.rules import Place
+from orders.waiting import ask_approval, hold_back, in_short
+from risk.controls.approvals import approval_wait
+from risk.exposure import Exposure
+from risk.portfolio.assessment import assess
+from risk.portfolio.words import ProposedTrade, TradeRisk
+from risk.rulebook import kept_rulebook, rulebook
+from risk.rules import Place, ProposedOrder
 from tradingdesk.audit import trail
 from tradingdesk.errors import Conflict, InvalidInput
 from tradingdesk.fields import EXACT_DIGITS, significant_digits
-from tradingdesk.fix import ClosedAs, OrdType, RequestKind
+from tradingdesk.fix import ClosedAs, OrdStatus, OrdType, RequestKind
 from tradingdesk.middleware import current_request_id
 from tradingdesk.statements import Param, Select, insert, next_key, store, together
 
+_KINDS = {OrdStatus.DENIED: "order.denied", OrdStatus.PENDING_APPROVAL: "order.held"}
+BY_ITSELF = "the same as an order of its own, which another person may approve"
 SEND_WITHIN = {OrdType.MARKET: timedelta(seconds=30)}
 SEND_WITHIN_OTHERWISE = timedelta(minutes=5)
 
@@ -57,13 +64,19 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would become of an order now."""
+    """What would become of an order now.
+
+    `needs_approval`: it is allowed, and waits for a second person. `portfolio_risk`: what it would change of the
+    portfolio's risk, where that was asked for and can be measured.
+    """
 
     allowed: bool
+    needs_approval: bool
     denials: list[dict]
     warnings: list[dict]
     accounts: dict
     routing: dict
+    portfolio_risk: TradeRisk | None = None
 
 
 def submit_order(
@@ -101,9 +114,15 @@ def submit_order(
     return Submission(order, created=True)
 
 
-def preview_order(*, ticket: OrderTicket, actor: str) -> Preview:
+def send_within(ord_type: str) -> timedelta:
+    """How long an order of this type may take to reach its broker."""
+    return SEND_WITHIN.get(ord_type, SEND_WITHIN_OTHERWISE)
+
+
+def preview_order(*, ticket: OrderTicket, actor: str, measured: bool = False) -> Preview:
     """Judge and route an order without storing or sending anything; `actor` is who would submit it.
 
+    With `measured`, also what it would change of the portfolio's risk: that reads years of daily bars.
     Raises InvalidInput as `submit_order` does.
     """
     market = with_prices(known_market(ticket), ticket)
@@ -111,15 +130,32 @@ def preview_order(*, ticket: OrderTicket, actor: str) -> Preview:
     decision = decide(ticket, market, held, propose(ticket, market, user=actor))
     return Preview(
         allowed=decision.allowed,
+        needs_approval=bool(decision.to_approve),
         denials=[denial.as_dict() for denial in decision.denials],
         warnings=[warning.as_dict() for warning in decision.warnings],
         accounts={name: account.as_dict() for name, account in decision.verdict.accounts.items()},
         routing=decision.choice.as_dict(),
+        portfolio_risk=_portfolio_risk(ticket, decision) if measured else None,
     )
 
 
-def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor: str) -> Decision:
-    """Decide inside the caller's transaction; the exposure rows are locked as its last reads."""
+def _portfolio_risk(ticket: OrderTicket, decision: Decision) -> TradeRisk | None:
+    """What the order would change of the portfolio's risk, once it is filled; None where that cannot be measured."""
+    sized = (one.reserve_qty for one in decision.verdict.accounts.values() if one.reserve_qty)
+    qty = ticket.order_qty or next(sized, None)
+    if qty is None:
+        return None
+    found = assess(trade=ProposedTrade(ticket.symbol, ticket.side, qty)).measured
+    return found.trade if found else None
+
+
+def decide_and_store(
+    order: Order, ticket: OrderTicket, market: Market, *, actor: str, may_wait: bool = True
+) -> Decision:
+    """Decide inside the caller's transaction; the exposure rows are locked as its last reads.
+
+    Soft limits have the order wait for approval; where it may not wait, they deny it.
+    """
     proposed = propose(ticket, market, user=who_asked(order, actor), order_pk=order.pk)
     with together():
         key = next_key(Order)
@@ -127,33 +163,59 @@ def decide_and_store(order: Order, ticket: OrderTicket, market: Market, *, actor
     held = held()
     order.pk = order.pk or next(iter(key()), None)
     decision = decide(ticket, market, held, proposed)
-    if decision.allowed:
-        order.account_id = decision.choice.chosen
-        reserve(order, decision.verdict.accounts[order.account_id])
-    else:
-        _deny(order, decision)
+    if not may_wait:
+        decision.denials = decision.denials or [replace(one, passes=BY_ITSELF) for one in decision.to_approve]
+    if not decision.allowed:
         trip(order, decision)
+    with together():
+        if not decision.allowed:
+            deny(order, decision)
+        elif decision.to_approve:
+            _wait(order, decision, held, proposed)
+        else:
+            enter(order, ticket, decision, held)
+        _record(order, decision, actor)
+    return decision
+
+
+def enter(order: Order, ticket: OrderTicket, decision: Decision, held: Exposure) -> None:
+    """Write an allowed order with all that follows: its account, reservation, legs, decisions and request."""
+    order.account_id = decision.choice.chosen
+    reserve(order, decision.verdict.accounts[order.account_id])
     order.refresh_status()
     with together():
         store(order)
-        if decision.allowed:
-            add_legs(order, ticket)
-            hold(order, held.symbols[order.account_id])
+        add_legs(order, ticket)
+        hold(order, held.symbols[order.account_id])
         store_decision(order, decision)
-        _record(order, decision, actor)
-        if decision.allowed:
-            enqueue_new(order)
-    return decision
+        enqueue_new(order)
+
+
+def deny(order: Order, decision: Decision) -> None:
+    """Write an order that is not allowed, and why."""
+    order.closed_as = ClosedAs.DENIED
+    order.denials = [denial.as_dict() for denial in decision.denials]
+    order.text = in_short(decision.denials)
+    order.refresh_status()
+    store(order)
+    store_decision(order, decision)
 
 
 def store_denied(order: Order, decision: Decision, *, actor: str) -> None:
     """Store an order that is not taken, with the decision that says why, inside the caller's transaction."""
-    _deny(order, decision)
-    order.refresh_status()
     trip(order, decision)
-    insert(order)
-    store_decision(order, decision)
+    deny(order, decision)
     _record(order, decision, actor)
+
+
+def _wait(order: Order, decision: Decision, held: Exposure, proposed: ProposedOrder) -> None:
+    """Write an order that another person must approve first; it reserves nothing and goes nowhere."""
+    hold_back(order, decision.to_approve)
+    order.refresh_status()
+    store(order)
+    store_decision(order, decision)
+    wait = approval_wait(rulebook(held.firm.rules_version), proposed.place())
+    ask_approval(order, asked_by=proposed.user, asked_at=timezone.now(), wait=wait)
 
 
 def enqueue_new(order: Order) -> OrderRequest:
@@ -273,14 +335,8 @@ def new_order(ticket: OrderTicket, instrument: Instrument, *, user, source: str,
         request_id=current_request_id(),
         received_at=received_at,
         created_at=now,
-        send_before=now + SEND_WITHIN.get(ticket.ord_type, SEND_WITHIN_OTHERWISE),
+        send_before=now + send_within(ticket.ord_type),
     )
-
-
-def _deny(order: Order, decision: Decision) -> None:
-    order.closed_as = ClosedAs.DENIED
-    order.denials = [denial.as_dict() for denial in decision.denials]
-    order.text = "; ".join(f"{denial.code}: {denial.detail}" for denial in decision.denials[:3])
 
 
 def _refuse_inexact(ticket: OrderTicket) -> None:
@@ -299,7 +355,7 @@ def _store_deferred(order: Order, ticket: OrderTicket, actor: str) -> None:
 
 
 def _record(order: Order, decision: Decision, actor: str) -> None:
-    kind = "order.routed" if decision.allowed else "order.denied"
+    kind = _KINDS.get(order.status, "order.routed")
     trail.record(
         _event("order.new", order, actor, after=_summary(order)),
         _event(

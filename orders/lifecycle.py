@@ -22,7 +22,7 @@ IN_FLIGHT = frozenset({OrdStatus.PENDING})
 CANCELLABLE = OPEN - {OrdStatus.PENDING_CANCEL}
 
 _PENDING = frozenset({WorkingAs.PENDING_CANCEL, WorkingAs.PENDING_REPLACE})
-_RESTING = frozenset({WorkingAs.DONE_FOR_DAY, WorkingAs.SUSPENDED})
+_RESTING = frozenset({WorkingAs.DONE_FOR_DAY, WorkingAs.SUSPENDED, WorkingAs.PENDING_APPROVAL})
 _LIVE_EXEC_TYPES = frozenset({ExecType.TRADE, ExecType.TRADE_CORRECT})
 
 # What a report says about the broker's book; a trade only says that the order works.

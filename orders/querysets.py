@@ -21,6 +21,10 @@ class OrderQuerySet(models.QuerySet):
         """Orders the desk took and no broker has acknowledged."""
         return self.filter(status__in=lifecycle.IN_FLIGHT)
 
+    def unrouted(self):
+        """Orders the desk took, or holds back for approval, that go to no account yet."""
+        return self.open().filter(account=None)
+
     def cancellable(self):
         """Orders a cancel makes sense for."""
         return self.filter(status__in=lifecycle.CANCELLABLE)

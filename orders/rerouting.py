@@ -13,6 +13,7 @@ from orders.ids import next_request_id
 from orders.intake import known_market, with_prices
 from orders.models import Order, OrderRequest
 from orders.ticket import OrderTicket
+from orders.waiting import not_approved
 from risk import exposure
 from tradingdesk.audit import trail
 from tradingdesk.fix import RequestKind, RequestState, Side
@@ -67,7 +68,7 @@ def _move(order: Order, ticket: OrderTicket, market: Market) -> None:
     exposure.move(held.symbols[left], side=Side(order.side), qty=-order.reserved_qty, notional=-order.reserved_notional)
     held = lock_exposure(market, proposed)
     decision = decide(ticket, market, held, proposed)
-    if not decision.allowed or decision.choice.chosen == left:
+    if not decision.allowed or decision.choice.chosen == left or not_approved(order, decision.to_approve):
         raise _Stays
     _send_elsewhere(order, decision, held)
     _record(order, left, decision)

@@ -21,13 +21,17 @@ _CENT, _HUNDREDTH_OF_A_CENT = Decimal("0.01"), Decimal("0.0001")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An account as routing sees it. `problems` are why it cannot take the order; `gross_after` has the order in it."""
+    """An account as routing sees it. `problems` are why it cannot take the order; `gross_after` has the order in it.
+
+    `waits`: soft limits stand against it here, so it would have to be approved first.
+    """
 
     broker_name: str
     allocation_percent: Decimal
     healthy: bool = True
     problems: tuple[Denial, ...] = ()
     gross_after: Decimal = Decimal(0)
+    waits: bool = False
 
 
 @dataclass(slots=True)
@@ -114,8 +118,8 @@ def _load(candidate: Candidate) -> Decimal:
     return candidate.gross_after / candidate.allocation_percent
 
 
-def _rank(candidate: Candidate) -> tuple[Decimal, Decimal, str]:
-    return _load(candidate), -candidate.allocation_percent, candidate.broker_name
+def _rank(candidate: Candidate) -> tuple[bool, Decimal, Decimal, str]:
+    return candidate.waits, _load(candidate), -candidate.allocation_percent, candidate.broker_name
 
 
 def _row(candidate: Candidate, problems: list[Denial], best: Candidate | None, position: int) -> dict:
@@ -124,6 +128,8 @@ def _row(candidate: Candidate, problems: list[Denial], best: Candidate | None, p
         text = "chosen"
     elif problems:
         text = "; ".join(f"{denial.code}: {denial.detail}" for denial in problems)
+    elif candidate.waits and not best.waits:
+        text = f"allowed only with approval, which {best.broker_name} does not need"
     else:
         text = f"allowed, but {best.broker_name} is further below its share"
     load = _load(candidate)
@@ -145,4 +151,6 @@ def _reason(best: Candidate, fit_ones: list[Candidate], preferred: str) -> str:
         return f"the order names {preferred}"
     if len(fit_ones) == 1:
         return f"{best.broker_name} is the only account that can take it"
+    if not best.waits and sum(not one.waits for one in fit_ones) == 1:
+        return f"{best.broker_name} is the only account that takes it without approval"
     return f"{best.broker_name} is furthest below its share of capital ({plain(best.allocation_percent)})"

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from brokers.models import BrokerAccount
-from orders import halting, rerouting, sending, sync, triggers, wakeups
+from orders import approvals, halting, rerouting, sending, sync, triggers, wakeups
 from orders.changes import ticket_of
 from orders.intake import decide_and_store, known_market, with_prices
 from orders.models import Order, OrderRequest
@@ -20,7 +20,7 @@ from orders.reconcile import run as reconcile
 from orders.serving import Service
 from orders.streaming import stop_streams
 from orders.unprotected import cancel_unprotected
-from tradingdesk.fix import RequestState
+from tradingdesk.fix import OrdStatus, RequestState
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +39,13 @@ def send_request(request_pk: int) -> None:
 
 @shared_task(name=wakeups.ROUTE_ORDER)
 def route_order(order_pk: int) -> None:
-    """Judge and route an order that was taken with `defer`; does nothing once it is routed or closed."""
+    """Judge and route an order that was taken with `defer`; does nothing once it is routed, closed or held back."""
     order = Order.objects.select_related("instrument", "submitted_by").get(pk=order_pk)
     ticket = ticket_of(order)
     market = with_prices(known_market(ticket), ticket)
     with transaction.atomic():
         order = Order.objects.locked().get(pk=order_pk)
-        if order.account_id is None and order.closed_as is None:
+        if order.account_id is None and order.status == OrdStatus.PENDING:
             decide_and_store(order, ticket, market, actor="system:router")
 
 
@@ -93,6 +93,12 @@ def propose_rebalancing() -> int:
 def advance_rebalancing(plan_pk: int | None = None) -> None:
     """Place and watch the orders of one plan, or of every plan that is under way."""
     placing.advance_running() if plan_pk is None else placing.advance(plan_pk)
+
+
+@shared_task(name="orders.tasks.expire_approvals")
+def expire_approvals() -> int:
+    """Close the orders that nobody has approved in time."""
+    return approvals.expire_approvals()
 
 
 @shared_task(name="orders.tasks.sweep")

@@ -6,6 +6,7 @@ from django.utils import timezone
 from orders.legs import close_legs
 from orders.models import Order, OrderRequest
 from orders.moving import lock_order, record_change, settle_reservation, state_of
+from orders.waiting import withdraw_approval
 from risk import exposure
 from tradingdesk.fix import ClosedAs, RequestKind, RequestState
 from tradingdesk.statements import update
@@ -50,6 +51,7 @@ def settle_canceled_unsent(order: Order, *, actor: str, reason: str) -> bool:
             return False
         before = state_of(order)
         order.closed_as, order.text = ClosedAs.CANCELED, reason or "cancelled before it was sent"
+        withdraw_approval(order, actor=actor, reason=order.text, now=timezone.now())
         order.refresh_status()
         shifts = settle_reservation(order)
         update(order)

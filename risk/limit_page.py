@@ -28,6 +28,11 @@ class Row:
         return self.use.limit
 
     @property
+    def meaning(self) -> str:
+        """What the control measures."""
+        return SPECS[self.limit.control].meaning
+
+    @property
     def value(self) -> str:
         """The limit in words."""
         return in_words(self.limit.value, self.limit.control)

@@ -67,6 +67,7 @@ class Control(models.TextChoices):
     MIN_BROKER_DIVERSIFICATION = "min_broker_diversification"
     MAX_QUOTE_AGE = "max_quote_age"
     MAX_QUOTE_LAG = "max_quote_lag"
+    MAX_APPROVAL_WAIT = "max_approval_wait"
     RESTRICTED = "restricted"
     MAX_NET_EXPOSURE = "max_net_exposure"
     MAX_SYMBOL_EXPOSURE = "max_symbol_exposure"

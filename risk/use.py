@@ -115,13 +115,18 @@ def _gross(limit: Limit, figures: Figures) -> Found | None:
 
 
 def _allocation(limit: Limit, figures: Figures) -> Found | None:
-    """The account's share; of the firm's limit, which holds for each account, the one that is nearest to it."""
-    names = [limit.scope_key] if limit.scope == Scope.ACCOUNT else list(figures.gross)
-    gross = {name: figures.gross[name] for name in names if name in figures.gross}
+    """The account's share; of a limit for several accounts, which holds for each, that of the one nearest to it."""
+    gross = {name: value for name, value in figures.gross.items() if _is_about(limit, figures.accounts[name])}
     if not gross or figures.total_value <= 0:
         return None
     nearest = max(gross, key=gross.__getitem__)
     return Found(share_of(gross[nearest], figures.total_value), "" if limit.scope == Scope.ACCOUNT else nearest)
+
+
+def _is_about(limit: Limit, account: BrokerAccount) -> bool:
+    if limit.scope == Scope.ACCOUNT:
+        return limit.scope_key == account.broker_name
+    return limit.scope == Scope.FIRM or limit.scope_key == account.adapter
 
 
 def _net(limit: Limit, figures: Figures) -> Found | None:

@@ -9,9 +9,10 @@ from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from brokers.models import BrokerAccount, DailyBar, Instrument, Listing, Quote
-from orders.models import Execution, Order, OrderRequest, Position, TradeLog
+from orders.models import Approval, Execution, Order, OrderRequest, Position, TradeLog
 from risk.limits import LimitValue, set_limits
 from risk.models import Control
+from risk.rules import Denial
 from tradingdesk.fix import ExecType, OrdStatus, OrdType, RequestKind, Side, TimeInForce, WorkingAs
 
 OPENING = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
@@ -111,6 +112,18 @@ class OrderRequestFactory(DjangoModelFactory):
     broker_name = factory.SelfAttribute("order.account_id")
     kind = RequestKind.NEW
     client_order_id = factory.SelfAttribute("order.client_order_id")
+
+
+class ApprovalFactory(DjangoModelFactory):
+    """A wait for a second person."""
+
+    class Meta:
+        model = Approval
+
+    order = factory.SubFactory(OrderFactory)
+    breaks = [Denial("QUANTITY_EXCEEDS_MAXIMUM", "order_qty=101, max=100", "order_qty", "101", "100").as_dict()]
+    asked_by = "someone"
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(minutes=15))
 
 
 class ExecutionFactory(DjangoModelFactory):

@@ -62,8 +62,12 @@ class LegRole(TextChoices):
 
 
 class OrdStatus(TextChoices):
-    """FIX 39, plus `denied`: our own gate's answer, where `rejected` is a broker's."""
+    """FIX 39, plus `denied`: our own gate's answer, where `rejected` is a broker's.
 
+    `pending_approval` is FIX's pending new before a second person has approved it: no broker has heard of it.
+    """
+
+    PENDING_APPROVAL = "pending_approval"
     PENDING = "pending"
     NEW = "new"
     PARTIALLY_FILLED = "partially_filled"
@@ -80,8 +84,9 @@ class OrdStatus(TextChoices):
 
 
 class WorkingAs(TextChoices):
-    """How the order stands in the broker's book, as the broker last said it."""
+    """How the order stands in the broker's book, as the broker last said it; or that the desk still holds it back."""
 
+    PENDING_APPROVAL = "pending_approval"
     NEW = "new"
     PENDING_CANCEL = "pending_cancel"
     PENDING_REPLACE = "pending_replace"

@@ -272,6 +272,7 @@ SCHEDULE = {
     "Weigh what is held and entered": {"task": "risk.tasks.refresh_measures", "every": 60},
     "Propose to rebalance": {"task": "orders.tasks.propose_rebalancing", "every": 60},
     "Place what rebalances": {"task": "orders.tasks.advance_rebalancing", "every": 5},
+    "Close orders that nobody approved in time": {"task": "orders.tasks.expire_approvals", "every": 5},
     "Back the desk up": {
         "task": "tradingdesk.tasks.back_up_desk",
         "crontab": "15 2 * * *",

@@ -93,6 +93,7 @@ NAVIGATION = [
                 "permission": _may("risk.view_limit"),
                 "active": _on_limits,
             },
+            _list("Approvals", "approval", "orders", "approval"),
             {"title": "Kill switch", "icon": "front_hand", "link": KILL_SWITCH, "permission": _may("risk.view_halt")},
             {**_list("Halts", "do_not_touch", "risk", "halt"), "active": _on_halts},
             {**_list("Exposure", "stacked_bar_chart", "risk", "exposuretotal"), "active": _on_exposure},

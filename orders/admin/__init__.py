@@ -1,5 +1,6 @@
 """The orders app's pages in the back office, one subject a module."""
 
+from orders.admin.approvals import ApprovalAdmin
 from orders.admin.blotter import OrderAdmin
 from orders.admin.decisions import RiskDecisionAdmin, RoutingDecisionAdmin
 from orders.admin.executions import BrokerMessageAdmin, ExecutionAdmin
@@ -11,6 +12,7 @@ from orders.admin.reconciliation import ReconciliationBreakAdmin, Reconciliation
 from orders.admin.requests import DeskStateAdmin, OrderRequestAdmin
 
 __all__ = [
+    "ApprovalAdmin",
     "BrokerMessageAdmin",
     "DeskStateAdmin",
     "ExecutionAdmin",

@@ -9,6 +9,7 @@ from orders.models import Order
 from tradingdesk.backoffice import shown
 
 STATUS_LABELS = {
+    "pending_approval": "warning",
     "pending": "info",
     "new": "info",
     "partially_filled": "primary",

@@ -74,8 +74,10 @@ def ticket_view(model_admin, request: HttpRequest) -> HttpResponse:
     if ticket is None:
         return _render(model_admin, request, form)
     if "_submit" not in request.POST:
-        preview = carry_out(form, lambda: preview_order(ticket=ticket, actor=request.user.get_username()))
-        return _render(model_admin, request, form, preview=preview)
+        measured = "_preview_risk" in request.POST and request.user.has_perm("risk.view_exposuretotal")
+        asked = {"actor": request.user.get_username(), "measured": measured}
+        preview = carry_out(form, lambda: preview_order(ticket=ticket, **asked))
+        return _render(model_admin, request, form, preview=preview, measured=measured)
     return _submit(model_admin, request, form, ticket, received_at)
 
 
@@ -101,7 +103,10 @@ def _submit(model_admin, request: HttpRequest, form: TicketForm, ticket: OrderTi
 
 def _accepted(model_admin, request: HttpRequest, submission: Submission) -> HttpResponse:
     order = submission.order
-    if submission.created:
+    if submission.created and order.status == OrdStatus.PENDING_APPROVAL:
+        text = f"Order {order} waits for a second person: {order.text}"
+        model_admin.message_user(request, text, messages.WARNING)
+    elif submission.created:
         where = f"goes to {order.account_id}" if order.account_id else "waits for routing"
         model_admin.message_user(request, f"Order {order} was accepted and {where}.", messages.SUCCESS)
     else:

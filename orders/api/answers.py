@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from orders.models import Order
+from risk.portfolio.api import TradeRiskSerializer
 from tradingdesk.fields import plain
 from tradingdesk.fix import OrderClass, OrdStatus, OrdType, Side, TimeInForce
 from tradingdesk.reading import PlainDecimal
@@ -114,10 +115,14 @@ class PreviewSerializer(serializers.Serializer):
     """What would become of an order now."""
 
     allowed = serializers.BooleanField()
+    needs_approval = serializers.BooleanField(help_text="it passes soft limits: a second person has to approve it")
     denials = DenialSerializer(many=True)
     warnings = DenialSerializer(many=True)
     accounts = serializers.DictField(help_text="the gate's answer for each account")
     routing = serializers.DictField(help_text="the chosen account, why, and every candidate in order")
+    portfolio_risk = TradeRiskSerializer(
+        allow_null=True, help_text="what it would change, once filled; null if not asked for or not measurable"
+    )
 
 
 def render_order(order: Order) -> dict[str, Any]:

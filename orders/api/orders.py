@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import prefetch_related_objects
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -18,6 +19,7 @@ from orders.changes import ReplaceDenied, parse_changes, request_cancel, request
 from orders.intake import preview_order, submit_order
 from orders.models import Order
 from orders.ticket import parse_ticket
+from risk.portfolio.api import TradeRiskSerializer
 from tradingdesk.errors import InvalidInput, NotFound
 from tradingdesk.fix import OrderClass, OrdStatus, OrdType, Side, TimeInForce
 from tradingdesk.http import json_object
@@ -170,11 +172,31 @@ class OrderPreview(OrderDetail):
 
     needs = {**OrderDetail.needs, "POST": "orders.add_order"}
 
-    @extend_schema(request=OrderBody, responses={200: PreviewSerializer})
+    @extend_schema(
+        request=OrderBody,
+        responses={200: PreviewSerializer},
+        parameters=[
+            OpenApiParameter(
+                "portfolio_risk", OpenApiTypes.BOOL, description="true: also what it would change of VaR and shortfall"
+            )
+        ],
+    )
     def post(self, request: Request, client_order_id: str) -> Response:
         """Ask the gate and the router about an order; the answer is 200 also when they would deny it."""
-        ticket = parse_ticket(json_object(request))
-        return Response(asdict(preview_order(ticket=ticket, actor=request.user.get_username())))
+        ticket, measured = parse_ticket(json_object(request)), _is_measured(request)
+        preview = preview_order(ticket=ticket, actor=request.user.get_username(), measured=measured)
+        risk = preview.portfolio_risk and TradeRiskSerializer(preview.portfolio_risk).data
+        return Response(asdict(preview) | {"portfolio_risk": risk})
+
+
+def _is_measured(request: Request) -> bool:
+    """Whether the portfolio's risk is asked for, by who may see it."""
+    given = request.query_params.get("portfolio_risk", "false")
+    if given not in ("true", "false"):
+        raise InvalidInput("INVALID_VALUE", f"portfolio_risk={given[:40]}: expected true or false", "portfolio_risk")
+    if given == "true" and not request.user.has_perm("risk.view_exposuretotal"):
+        raise PermissionDenied
+    return given == "true"
 
 
 def _storable(text: str) -> str:

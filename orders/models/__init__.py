@@ -1,5 +1,6 @@
 """The orders app's tables, one subject a module."""
 
+from orders.models.approval import Approval
 from orders.models.decision import RiskDecision, RoutingDecision
 from orders.models.desk_state import DeskState
 from orders.models.execution import BrokerMessage, Execution
@@ -13,6 +14,7 @@ from orders.models.request import OrderRequest
 from orders.models.signal import Signal, SignalDecision
 
 __all__ = [
+    "Approval",
     "BrokerMessage",
     "DeskState",
     "Execution",

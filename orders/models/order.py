@@ -111,7 +111,10 @@ class Order(models.Model):
     class Meta:
         db_table = "orders"
         ordering = ["-created_at", "-id"]
-        permissions = [("cancel_order", "Can cancel orders")]
+        permissions = [
+            ("cancel_order", "Can cancel orders"),
+            ("approve_order", "Can approve or refuse orders of others that pass soft limits"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["account", "broker_order_id"],

@@ -67,8 +67,8 @@ def _refuse_replaces(now: datetime) -> int:
 
 
 def _cancel_unrouted(actor: str) -> int:
-    """Orders that were taken and not routed yet are cancelled."""
-    unrouted = list(Order.objects.in_flight().filter(account=None))
+    """Orders that were taken and not routed yet are cancelled, those that wait for approval too."""
+    unrouted = list(Order.objects.unrouted())
     for order in unrouted:
         settle_canceled_unsent(order, actor=actor, reason=NOT_SENT)
     return len(unrouted)

@@ -12,6 +12,7 @@ from pkgutil import iter_modules
 
 from risk.controls.control import ControlSpec, Stage
 from risk.models import Control
+from risk.rules import Denial
 
 
 def _found() -> dict[str, ControlSpec]:
@@ -36,3 +37,9 @@ def needs_of(controls: Container[str]) -> frozenset[str]:
 def wants_clock(controls: Iterable[str]) -> bool:
     """Whether one of these controls reads the market's clock at the brokers."""
     return not _READING_CLOCKS.isdisjoint(controls)
+
+
+def needs_approval(warning: Denial) -> bool:
+    """Whether a soft limit that an order passes wants a second person; what warns by nature only informs."""
+    spec = SPECS.get(warning.control)
+    return spec is None or not spec.warns_by_default

@@ -54,6 +54,8 @@ def order_with_history(number: int = 1, *, rows: int = 1, text: str = "") -> Ord
         closed_at=OPENING + timedelta(days=number + 1),
     )
     factories.TradeLogFactory(position=position, order=order)
+    breaks = [DENIAL | {"detail": text or DENIAL["detail"]}]
+    factories.ApprovalFactory(order=order, breaks=breaks, asked_by=text or "someone", reason=text)
     for row in range(rows):
         key = f"{number}-{row}"
         at = OPENING + timedelta(days=number, seconds=row)

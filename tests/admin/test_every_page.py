@@ -27,6 +27,7 @@ EDITED_BY_STAGE_FORM = {
     *(
         "brokers.Instrument",
         "django_celery_beat.PeriodicTask",
+        "orders.Approval",
         "orders.Order",
         "orders.RebalancePlan",
         "orders.ReconciliationBreak",

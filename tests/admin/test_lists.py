@@ -23,6 +23,7 @@ EXECUTIONS = reverse("admin:orders_execution_changelist")
 
 # Session and user, (count and page), and one for each filter that offers values.
 BASELINES = {
+    "orders.Approval": 4,
     "orders.Order": 7,
     "orders.Execution": 6,
     "orders.BrokerMessage": 5,

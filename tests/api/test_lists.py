@@ -33,6 +33,7 @@ def make_rows(count: int) -> None:
         account = factories.BrokerAccountFactory(broker_name=f"broker_{Order.objects.count()}")
         order = factories.OrderFactory(account=account, instrument__symbol=f"SYM{n}", strategy="s")
         factories.ExecutionFactory(order=order)
+        factories.ApprovalFactory(order=order)
         position = factories.PositionFactory(account=account, instrument=order.instrument)
         factories.TradeLogFactory(position=position, order=order)
         Halt.objects.create(scope=Scope.SYMBOL, scope_key=account.broker_name, reason="r", set_by="someone")
@@ -45,13 +46,14 @@ def make_rows(count: int) -> None:
 QUERIES = {
     "/api/v1/orders/": 3,
     "/api/v1/orders/?broker_name=broker_0&symbol=SYM0&status=new&strategy=s": 3,
+    "/api/v1/approvals/": 4,
     "/api/v1/executions/": 3,
     "/api/v1/positions/": 3,
     "/api/v1/positions/consolidated/": 3,
     "/api/v1/trade-logs/": 3,
     "/api/v1/brokers/": 3,
     "/api/v1/risk/exposure/": 3,
-    "/api/v1/risk/limits/": 3,
+    "/api/v1/risk/limits/": 5,  # and what is in use of them
     "/api/v1/risk/halts/": 3,
     "/api/v1/audit/events/": 3,
     "/api/v1/config/history/": 3,

@@ -7,6 +7,7 @@ from django.core.management import CommandError, call_command
 
 from orders.models import Order, OrderRequest
 from tests import factories
+from tests.orders.soft import soft_limit
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.audit.people import operator
 from tradingdesk.fix import OrdStatus, RequestKind
@@ -54,6 +55,16 @@ def test_denied_order_exits_1_with_the_reasons_on_stderr(desk):
     assert (code, out) == (1, "")
     assert "big is denied:\n  QUANTITY_EXCEEDS_MAXIMUM: order_qty=1001, max=1000 at alpaca" in err
     assert Order.objects.get().status == OrdStatus.DENIED
+
+
+def test_order_that_has_to_be_approved_says_that_it_waits(desk):
+    soft_limit(5)
+    code, out, _ = run("place_order", *LIMIT, "--dry-run")
+    assert (code, out.splitlines()[-1]) == (0, "would wait for another person's approval; nothing was stored or sent")
+    code, out, _ = run("place_order", *LIMIT, "--client-order-id", "large", "--explain")
+    assert (code, out.splitlines()[-1]) == (0, "large pending_approval, buy 10 IBM limit day at no broker yet")
+    assert "warning: QUANTITY_EXCEEDS_MAXIMUM: order_qty=10, max=5" in out
+    assert "routing: no account: not before it is approved" in out
 
 
 def test_explanation_names_every_account_and_why(desk):

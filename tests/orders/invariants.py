@@ -9,7 +9,7 @@ from orders.models import Execution, Order, Position
 from orders.round_trips import fold
 from risk.models import ExposureTotal
 from tradingdesk.fields import MONEY_PLACES, fit
-from tradingdesk.fix import Side, WorkingAs
+from tradingdesk.fix import OrdStatus, Side, WorkingAs
 
 SUMS = ("gross", "net_high", "net_low", "beta_high", "beta_low", "without_rate", "without_beta")
 
@@ -46,7 +46,8 @@ def _assert_leaves(order: Order) -> None:
 
 def _assert_reservation(order: Order) -> None:
     """What may still trade is reserved, at least; what cannot trade is not."""
-    if order.status in lifecycle.CLOSED or order.leaves_qty == 0:
+    waits = order.status == OrdStatus.PENDING_APPROVAL
+    if waits or order.status in lifecycle.CLOSED or order.leaves_qty == 0:
         assert (order.reserved_qty, order.reserved_notional) == (0, 0), order
     else:
         is_leg = order.parent_id is not None

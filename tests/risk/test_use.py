@@ -47,6 +47,16 @@ def test_the_firms_share_is_that_of_the_account_nearest_to_it():
     assert (account.found.value, account.found.where) == (0, "")
 
 
+def test_a_brokers_share_is_that_of_its_own_accounts():
+    trading_desk()
+    BrokerAccountFactory(broker_name="ib", adapter="interactive_brokers")
+    limited(Control.MAX_BROKER_ALLOCATION, "0.5", Scope.BROKER, "interactive_brokers")
+    for name, gross in (("alpaca", 900_000), ("ib", 600_000)):
+        ExposureTotal.objects.create(key=f"1:{name}", broker_name=name, gross=Decimal(gross))
+    found = uses()[Control.MAX_BROKER_ALLOCATION, Scope.BROKER, "interactive_brokers"].found
+    assert (found.value, found.where) == (Decimal("0.2"), "ib")
+
+
 def test_bar_is_full_and_warns_when_a_limit_is_passed():
     trading_desk()
     ExposureTotal.objects.create(key="1:alpaca", broker_name="alpaca", gross=Decimal(6_000_000))

@@ -66,7 +66,8 @@ class Command(BaseCommand):
             self.stdout.write(line)
         if not preview.allowed:
             raise _denied("would be denied", preview.denials)
-        self.stdout.write("would be accepted; nothing was stored or sent")
+        what = "would wait for another person's approval" if preview.needs_approval else "would be accepted"
+        self.stdout.write(f"{what}; nothing was stored or sent")
 
     def _submit(self, ticket: OrderTicket, *, explained: bool) -> None:
         submission = submit_order(ticket=ticket, actor=operator(), source=Order.Source.COMMAND)
@@ -80,10 +81,12 @@ class Command(BaseCommand):
 
     def _explain(self, order: Order) -> None:
         risk, routing = order.risk_decisions.first(), order.routing_decisions.first()
-        if risk is None or routing is None:
+        if risk is None:
             self.stdout.write("not decided yet")
             return
-        shown = {"chosen": routing.chosen, "reason": routing.reason, "candidates": routing.candidates}
+        shown = {"chosen": "", "reason": "not before it is approved", "candidates": []}
+        if routing is not None:
+            shown = {"chosen": routing.chosen, "reason": routing.reason, "candidates": routing.candidates}
         for line in explain(risk.accounts, risk.warnings, shown):
             self.stdout.write(line)
 
