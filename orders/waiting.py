@@ -9,12 +9,14 @@ from risk.rules import Denial
 from tradingdesk.fix import WorkingAs
 from tradingdesk.statements import insert
 
+WAITS = "waits for approval: "
+
 
 def hold_back(order: Order, breaks: list[Denial]) -> None:
     """Have an order wait for approval, in memory; it goes to no account and reserves nothing."""
     order.working_as = WorkingAs.PENDING_APPROVAL
     order.denials = [one.as_dict() for one in breaks]
-    order.text = f"waits for approval: {in_short(breaks)}"
+    order.text = WAITS + in_short(breaks)
 
 
 def in_short(denials: Iterable[Denial]) -> str:

@@ -13,6 +13,7 @@ from orders.ids import new_client_order_id
 from orders.intake import Submission, preview_order, submit_order
 from orders.models import Order
 from orders.ticket import OrderTicket, parse_ticket
+from orders.waiting import WAITS
 from tradingdesk.backoffice.forms import REFUSALS, ChoiceField, SwitchField, TextField, add_refusal, carry_out
 from tradingdesk.errors import Conflict
 from tradingdesk.fix import OrderClass, OrdStatus, OrdType, Side, TimeInForce
@@ -104,7 +105,7 @@ def _submit(model_admin, request: HttpRequest, form: TicketForm, ticket: OrderTi
 def _accepted(model_admin, request: HttpRequest, submission: Submission) -> HttpResponse:
     order = submission.order
     if submission.created and order.status == OrdStatus.PENDING_APPROVAL:
-        text = f"Order {order} waits for a second person: {order.text}"
+        text = f"Order {order} waits for a second person: {order.text.removeprefix(WAITS)}"
         model_admin.message_user(request, text, messages.WARNING)
     elif submission.created:
         where = f"goes to {order.account_id}" if order.account_id else "waits for routing"

@@ -52,7 +52,7 @@ def test_order_over_a_soft_limit_is_entered_by_one_and_approved_by_another(desk)
     desk.picture("ticket-preview-soft")
     page.click("button[name=_submit]")
     page.wait_for_url("**/change/")
-    assert page.locator("text=Waits for a second person").is_visible()
+    assert page.locator("h3:has-text('Waits for a second person')").is_visible()
     desk.picture("order-waits")
     order = Order.objects.get(order_qty=80)
 
