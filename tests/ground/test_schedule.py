@@ -47,6 +47,7 @@ def test_every_row_that_migrations_make_is_one_of_the_desks_own_entries():
         COMPARE: 60,
         "Weigh what is held and entered": 60,
         "Propose to rebalance": 60,
+        "Close orders that nobody approved in time": 5,
         "Place what rebalances": 5,
         "Watch losses": 5,
         BACKUP: 3600,
