@@ -10,7 +10,7 @@ from risk.configuration import change_limits
 from risk.forms import LimitForm, PortfolioRiskForm, RemoveLimitForm
 from risk.limit_page import limits_by_scope
 from risk.limits import LimitValue
-from risk.models import ExposureTotal, Limit
+from risk.models import EquityMark, ExchangeRate, ExposureTotal, Limit
 from risk.portfolio.asking import parse_question
 from risk.portfolio.assessment import assess
 from risk.portfolio.words import PortfolioReport
@@ -141,6 +141,36 @@ class ExposureTotalAdmin(ReadOnlyAdmin):
             report = carry_out(form, lambda: _assessed(form.cleaned_data))
         context = {"form": form, "report": report or assess()}
         return self.page(request, "risk/portfolio.html", title="Portfolio risk", **context)
+
+
+@admin.register(ExchangeRate)
+class ExchangeRateAdmin(ReadOnlyAdmin):
+    """What currencies cost in the base currency; one that is too old is none to the gate."""
+
+    list_display = (
+        "currency",
+        "base_currency",
+        shown.column("rate", show=shown.number),
+        "source",
+        shown.column("told_at", "told (UTC)", show=shown.stamp),
+    )
+    sortable_by = ()
+
+
+@admin.register(EquityMark)
+class EquityMarkAdmin(ReadOnlyAdmin):
+    """What a day's loss and a drawdown are measured from, for the firm and each account."""
+
+    list_display = (
+        *WHERE,
+        shown.column("equity", show=shown.money),
+        "day",
+        shown.column("day_start_equity", "at the day’s start", show=shown.money),
+        shown.column("peak_equity", "at its peak", show=shown.money),
+        shown.column("peak_at", "peak (UTC)", show=shown.stamp),
+        shown.column("seen_at", "seen (UTC)", show=shown.stamp),
+    )
+    sortable_by = ()
 
 
 def _assessed(asked: dict[str, str]) -> PortfolioReport:

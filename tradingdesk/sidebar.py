@@ -103,6 +103,8 @@ NAVIGATION = [
                 "link": PORTFOLIO_RISK,
                 "permission": _may("risk.view_exposuretotal"),
             },
+            _list("Losses", "trending_down", "risk", "equitymark"),
+            _list("Exchange rates", "currency_exchange", "risk", "exchangerate"),
             _list("Rebalancing", "balance", "orders", "rebalanceplan"),
         ],
     },

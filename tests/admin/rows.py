@@ -29,6 +29,7 @@ from orders.models import (
 )
 from orders.ticket import parse_ticket
 from risk.halts import halt, resume
+from risk.models import EquityMark, ExchangeRate
 from tests import factories
 from tests.factories import OPENING
 from tradingdesk.audit import trail
@@ -130,6 +131,10 @@ def one_of_each(text: str = "") -> dict:
     ConfigurationRecord.objects.create(**record)
     Credential.objects.create(name="alpaca_key", token="encrypted", set_by=text[:150] or "someone")
     DeskState.objects.get_or_create(pk=1)
+    ExchangeRate.objects.create(
+        currency=text[:8] or "EUR", base_currency="USD", rate=1, told_at=OPENING, source=text[:64]
+    )
+    EquityMark.begin("account", text[:64] or "alpaca", Decimal(1), OPENING.date(), OPENING).save()
     _system_rows(text)
     assert Execution.objects.count() == 1
     assert Decimal(order.order_qty) == 100

@@ -62,6 +62,7 @@ def test_groups_differ_in_what_their_names_say():
         "risk.flatten_halt",
         "orders.resolve_break",
         "orders.add_rebalanceplan",
+        "orders.approve_order",
         "orders.approve_rebalanceplan",
         "brokers.change_brokeraccount",
         "brokers.change_instrument",
