@@ -18,7 +18,7 @@ from brokers.models import BrokerAccount
 from orders import lifecycle
 from orders.booking import book_execution
 from orders.ledger import TOLD_AGAIN, Ledger
-from orders.legs import as_told, link_legs, settle_exits, with_family
+from orders.legs import as_told, link_legs, settle_exits, take_last_size, with_family
 from orders.lookup import find_order, find_orders
 from orders.models import Execution, Order, OrderRequest
 from orders.moving import change_event, lock_order, message_of, record_change, settle_reservation, state_of
@@ -195,6 +195,7 @@ def _apply_state(ledger: Ledger, order: Order, report: ExecutionReport, *, told_
         return
     _note_acknowledgement(order, report, request)
     order.apply(report)
+    take_last_size(order, report)
     if report.exec_type == ExecType.REPLACED:
         _take_over_replacement(order, report, told_as)
     moved = may_move_exposure and _settle(ledger, order)

@@ -150,6 +150,12 @@ def as_told(order: Order, request: OrderRequest | None, report: ExecutionReport)
     return report
 
 
+def take_last_size(order: Order, report: ExecutionReport) -> None:
+    """Take over the size of a linked order that has ended, where its end is the first to tell that it had shrunk."""
+    if order.is_linked and order.closed_as and report.order_qty and report.broker_order_id == order.broker_order_id:
+        order.order_qty = max(report.order_qty, order.cum_qty)
+
+
 def link_legs(order: Order, reports: Iterable[ExecutionReport]) -> list[ExecutionReport]:
     """Give an order's legs the broker's ids that came with its answer; the reports of those that are known then."""
     return [report for report in reports if _is_linked(order, report)]

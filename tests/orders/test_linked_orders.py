@@ -150,6 +150,18 @@ def test_part_of_the_profit_is_taken_from_the_stop(name, sandbox, hearing):
     agree(name)
 
 
+def test_size_that_an_exit_had_shrunk_to_is_known_where_its_end_is_all_that_is_heard(name, sandbox):
+    order = place(**NOW)
+    stand(order, "filled", "new", "new")
+    profit, loss = order.legs.order_by("pk")
+    sandbox.admin.fill(profit.broker_order_id, 40, "190")
+    sandbox.admin.act(loss.broker_order_id, "cancel")
+    stand(order, "filled", "canceled", "canceled")
+    loss.refresh_from_db()
+    assert (loss.order_qty, loss.cum_qty, held(name), open_sells(name)) == (60, 0, 60, 0)
+    agree(name)
+
+
 def test_exits_that_both_fill_are_both_booked(name, sandbox, hearing):
     order = place(**NOW)
     stand(order, "filled", "new", "new")

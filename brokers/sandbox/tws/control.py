@@ -209,7 +209,7 @@ def _order_words(gateway: Gateway, order: TwsOrder) -> dict[str, Any]:
 def _record_words(gateway: Gateway, order: TwsOrder) -> dict[str, Any]:
     seen = gateway.seen(order)
     if seen is not None:
-        said = order_words(seen)
+        said = order_words(seen) | (_terms_at_tws(order) if order.change_due else {})
     else:
         said = {"status": "canceled" if order.ended == "Cancelled" else "rejected" if order.ended else "held"}
         said |= {"filled_qty": "0", "filled_avg_price": None, "symbol": order.symbol, "side": order.side.value}
@@ -226,6 +226,7 @@ def _terms_at_tws(order: TwsOrder) -> dict[str, Any]:
     asked = terms.changes(order)
     kind = asked["ord_type"].value
     said = {"type": kind, "order_type": kind, "time_in_force": asked["time_in_force"].value, "extended_hours": False}
+    said |= {"qty": text(order.total_quantity)}
     return said | {"limit_price": optional(asked["price"]), "stop_price": optional(asked["stop_px"])}
 
 

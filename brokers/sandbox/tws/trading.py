@@ -184,12 +184,13 @@ class Trading:
         if asset is None or (asset.symbol, request.action) != (order.symbol, order.action):
             raise Refusal(*refusals.NOT_CHANGEABLE)
         wanted = terms.asked(request)
-        if order.held == "transmit" and request.transmit:
-            self._apply_terms(order, wanted)
+        if order.held != "transmit":
+            self.change(order, **wanted)
+            return
+        self._apply_terms(order, wanted)  # nothing is said of an order that stays at TWS
+        if request.transmit:
             for member in self._family(order, self.orders.find(order.client_id, order.parent_id)):
                 self._release(member)
-            return
-        self.change(order, **wanted)
 
     def _apply(self, order: TwsOrder, wanted: dict[str, Any]) -> None:
         seen = self.gateway.seen(order)
