@@ -142,7 +142,7 @@ def one_of_each(text: str = "") -> dict:
 
 
 def _reconciliation(order: Order, text: str) -> None:
-    facts = {"account": order.account, "order": order, "symbol": text or "IBM", "reason": text}
+    facts = {"account": order.account, "order": order, "symbol": text[:32] or "IBM", "reason": text}
     ReconciliationBreak.objects.create(kind="position", key=text or "IBM", detail={"offset": text}, **facts)
     ReconciliationRun.objects.create(account=order.account, started_at=OPENING, complete=False, unread=[text])
     ReconciliationMemory.objects.create(account=order.account, suspected={text: [text, text]})
@@ -167,7 +167,7 @@ def _rebalancing(order: Order, text: str) -> None:
         role="close",
         account=order.account,
         instrument=order.instrument,
-        symbol=text or "IBM",
+        symbol=text[:32] or "IBM",
         side="sell",
         order_qty=1,
         px=1,
