@@ -108,8 +108,8 @@ def _judge_account(case: Case, account: CandidateAccount) -> AccountVerdict:
     place = order.place(broker=account.adapter, account=account.broker_name)
     case = replace(case, account=account, verdict=verdict, place=place)
     verdict.denials.extend(_closing_denials(case))
-    verdict.denials.extend(_holding_denials(case))
     _hold_against(OF_ACCOUNTS, case, verdict)
+    verdict.denials.extend(_holding_denials(case))
     return verdict
 
 

@@ -26,7 +26,7 @@ class BrokerAccountFactory(DjangoModelFactory):
     broker_name = "alpaca"
     adapter = "alpaca"
     allocation_percent = Decimal("0.5")
-    settings = {"api_key": "${ALPACA_API_KEY}", "secret_key": "${ALPACA_SECRET_KEY}"}
+    settings = factory.Dict({"api_key": "${ALPACA_API_KEY}", "secret_key": "${ALPACA_SECRET_KEY}"})
     account_id = factory.Sequence(lambda n: f"PA{n:06}")
     portfolio_value = equity = cash = Decimal(1_000_000)
     buying_power = Decimal(2_000_000)

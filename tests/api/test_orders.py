@@ -56,6 +56,7 @@ def test_accepted_order_is_201_with_its_place_and_waits_for_its_worker(trader, d
         "leg_role": "",
         "legs": [],
         "strategy": "momentum",
+        "list_id": "",
         "status": "pending",
         "cum_qty": "0",
         "leaves_qty": "10",

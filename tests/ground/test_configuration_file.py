@@ -88,7 +88,7 @@ WRONG = {
     "unknown section": (
         "risk:\n",
         "risks:\n",
-        ["desk.yaml:13: risks: unknown key; known are brokers, database, risk, rebalancing, schedule"],
+        ["desk.yaml:13: risks: unknown key; known are brokers, database, risk, rebalancing, halt_triggers, schedule"],
     ),
     "unknown control": (
         "max_order_qty: 100",

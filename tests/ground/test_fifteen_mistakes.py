@@ -52,7 +52,7 @@ TOLD = [
     "7: brokers.alpaca_margin.adapter: found 'alpacca', expected one of alpaca",
     "14: brokers.spare.base_url: give a URL such as https://host",
     "15: brokers.spare.colour: not a setting of alpaca; use one of api_key",
-    "16: risks: unknown key; known are brokers, database, risk, rebalancing, schedule",
+    "16: risks: unknown key; known are brokers, database, risk, rebalancing, halt_triggers, schedule",
     "19: risk.max_order_quantity: unknown key; known are max_order_qty",
     "20: risk.max_order_qty: found -1, expected a number of 0 or more",
     "21: risk.max_broker_allocation: found 80, expected a number from 0 to 1",

@@ -282,10 +282,10 @@ def test_order_breaking_several_controls_is_told_all_of_them():
 
     assert [code for code, *_ in found(verdict)] == [
         "ACCOUNT_NOT_ACTIVE",
-        "INSUFFICIENT_BUYING_POWER",
         "QUANTITY_EXCEEDS_MAXIMUM",
         "NOTIONAL_EXCEEDS_MAXIMUM",
         "GROSS_EXPOSURE_EXCEEDS_LIMIT",
+        "INSUFFICIENT_BUYING_POWER",
     ]
 
 

@@ -173,7 +173,7 @@ def test_amounts_are_in_the_base_currency_and_buying_power_in_the_accounts():
     of_account = verdict.accounts["alpaca"]
     assert (of_account.gross_after, of_account.buying_power_needed, of_account.reserve_px) == (11_000, 22_000, 100)
     codes = [code for code, _ in denials(buy("100.0001"), held, at_limit, candidate)]
-    assert codes == ["INSUFFICIENT_BUYING_POWER", "NOTIONAL_EXCEEDS_MAXIMUM", "GROSS_EXPOSURE_EXCEEDS_LIMIT"]
+    assert codes == ["NOTIONAL_EXCEEDS_MAXIMUM", "GROSS_EXPOSURE_EXCEEDS_LIMIT", "INSUFFICIENT_BUYING_POWER"]
 
 
 @pytest.mark.parametrize(
