@@ -4,7 +4,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import factory
+from django.apps import apps
 from django.contrib.auth.models import Group, User
+from django.db.migrations import RunPython
+from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
@@ -179,9 +182,19 @@ class UserFactory(DjangoModelFactory):
 def member_of(*groups: str) -> User:
     """A person in these groups (viewer, trader, risk officer, auditor)."""
     user = UserFactory()
+    if not Group.objects.exists():
+        make_groups()
     user.groups.set(Group.objects.filter(name__in=groups))
     assert user.groups.count() == len(groups), f"no such group among {groups}"
     return user
+
+
+def make_groups() -> None:
+    """Make the groups by their own migrations again, where the end of a transactional test has emptied all tables."""
+    migrations = sorted(MigrationLoader(None).disk_migrations.items())
+    for operation in [one for (label, _), found in migrations if label == "analytics" for one in found.operations]:
+        if isinstance(operation, RunPython):
+            operation.code(apps, None)
 
 
 def trading_desk(*broker_names: str, symbols: tuple[str, ...] = ("IBM", "BAC")) -> list[BrokerAccount]:

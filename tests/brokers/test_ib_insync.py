@@ -57,10 +57,14 @@ def test_adapter_conforms_with_ib_insync(libraries, tmp_path):
 
 
 def run_with(script: str, libraries: Path) -> subprocess.CompletedProcess:
-    """Run this with ib_insync; ib_async is hidden: its place in the path is behind a module that is not there."""
+    """Run this with ib_insync; ib_async is hidden: its place in the path is behind a module that is not there.
+
+    Tests that it runs are all run there, whichever of the suite's processes this is.
+    """
     hide = "import sys; sys.modules['ib_async'] = None; "
     path = os.pathsep.join([str(libraries), str(ROOT), sysconfig.get_path("purelib")])
+    env = {name: value for name, value in os.environ.items() if name != "DESK_TEST_ENGINE"} | {"PYTHONPATH": path}
     return subprocess.run(
         [sys.executable, "-c", hide + script],
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=END_S, check=False,
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=END_S, check=False,
     )  # fmt: skip

@@ -23,7 +23,7 @@ def settle(desk: RunningDesk, sandbox: SandboxProcess) -> None:
     try:
         eventually(lambda: not behind(desk, sandbox), "the desk has caught up", SETTLE_S)
     except AssertionError:
-        raise AssertionError(f"not within {SETTLE_S} s:\n" + "\n".join(behind(desk, sandbox))) from None
+        raise AssertionError(f"not within {SETTLE_S} s:\n" + "\n".join(told(desk, sandbox))) from None
 
 
 def behind(desk: RunningDesk, sandbox: SandboxProcess) -> list[str]:
@@ -37,6 +37,18 @@ def behind(desk: RunningDesk, sandbox: SandboxProcess) -> list[str]:
         elif raw is not None and (raw["replaced_by"] or not _same(order, raw)):
             found.append(f"{order['client_order_id']}: {order['status']} here, {raw['status']} there")
     return found
+
+
+def told(desk: RunningDesk, sandbox: SandboxProcess) -> list[str]:
+    """All that either side says of the orders on which they differ."""
+    lines = behind(desk, sandbox)
+    for name in [line.partition(":")[0] for line in lines]:
+        lines.append(json.dumps(desk.order(name), indent=1))
+        lines += [f"  {event}" for event in desk.all(f"/api/v1/audit/events/?client_order_id={name}")]
+        there = [raw for record in records(sandbox).values() for raw in record["orders"]]
+        number = desk.order(name)["broker_order_id"]
+        lines += [f"  there: {raw}" for raw in there if name == raw["client_order_id"] or raw["id"] == number]
+    return lines
 
 
 def compare(sandbox: SandboxProcess, env: Mapping[str, str]) -> dict[str, Any]:
