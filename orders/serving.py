@@ -82,7 +82,11 @@ class Service:
 
     def _hear(self, queue: str, word: str) -> None:
         """Have a request that was called out sent, or asked about, by a thread of the worker."""
-        request_pk = int(word)
+        try:
+            request_pk = int(word)
+        except ValueError:
+            log.warning("%s: a hail that names no request is passed over", queue)
+            return
         if self._room.acquire(blocking=False):
             try:
                 self._consumer.pool.executor.submit(self._bring_forward, request_pk)

@@ -1,8 +1,8 @@
 """Calling to whoever serves a queue right now, past the queue: for wake-ups of which there are many.
 
-A Celery message costs its worker milliseconds of processor time, a hail on Redis's publish and subscribe a tenth of
-that. Nothing keeps a hail: its caller is told whether anybody listened, and sends a message where nobody did. One that
-is lost with its listener is as a message lost with its worker, for the sweeper to find.
+A hail on Redis's publish and subscribe asks less of its worker than a Celery message does. Nothing keeps a hail: its
+caller is told whether anybody listened, and sends a message where nobody did. One that is lost with its listener is as
+a message lost with its worker, for the sweeper to find.
 """
 
 import logging

@@ -102,6 +102,15 @@ def test_hail_that_finds_the_pool_ended_or_full_becomes_a_message(forwarded, wak
     assert forwarded == []
 
 
+def test_hail_that_names_no_request_is_passed_over(forwarded, wakings):
+    consumer = Consumer("broker.alpaca")
+    service = Service(consumer)
+    for word in ("", "seven", "7.5", "9" * 5000, "7"):
+        service._hear("broker.alpaca", word)
+    consumer.pool.executor.shutdown(wait=True)
+    assert (forwarded, wakings.sent) == ([7], [])
+
+
 def test_failure_of_a_request_leaves_room_for_the_next(wakings, monkeypatch):
     monkeypatch.setattr(serving, "HAILS_AT_MOST", 1)
     monkeypatch.setattr(sending, "send_request", lambda pk: 1 / 0)
