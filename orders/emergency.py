@@ -170,7 +170,7 @@ class _Canceller:
         except BrokerError:
             return
         if report is None or report.status in CLOSED:
-            self._outcome.ended = self._outcome.ended | {broker_order_id}
+            self._outcome.ended.add(broker_order_id)
 
     def _cancel_what_works(self) -> None:
         now, wanted = time.monotonic(), self._outcome.found - self._outcome.ended
@@ -206,7 +206,7 @@ class _Canceller:
         self._note_asked({broker_order_id})
 
     def _note_asked(self, ids: set[str]) -> None:
-        self._outcome.dispatched = self._outcome.dispatched | ids
+        self._outcome.dispatched.update(ids)
         self._asked_at |= dict.fromkeys(ids, time.monotonic())
 
     def _each(self, ids: Iterable[str], work: Callable[[str], None]) -> None:
