@@ -32,7 +32,6 @@ from tradingdesk.statements import Param, Select, together
 VOLUME_OF = timedelta(days=30)
 CLOSE_WITHIN = timedelta(days=7)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
-_NOT_SENT_BY_US = (Order.Source.EXTERNAL, Order.Source.ADJUSTMENT, Order.Source.LEGACY)
 _THIS = Param("this", BigIntegerField())
 _SIZES = {"order_qty": QuantityField(), "notional": QuantityField(), "price": PriceField(), "stop_px": PriceField()}
 
@@ -244,8 +243,8 @@ def _same(given: tuple[str, ...], preferred: bool) -> Select:
     """The statement that finds the latest order with these sizes and prices, and without the others."""
     sizes = {name: Param(name, field) if name in given else None for name, field in _SIZES.items()}
     texts = {name: Param(name) for name in ("symbol", "side", "ord_type", "strategy")}
-    rows = Order.objects.filter(**texts, **sizes, parent=None, created_at__gt=Param("since", DateTimeField()))
-    rows = rows.exclude(source__in=_NOT_SENT_BY_US)
+    rows = Order.objects.entered().filter(**texts, **sizes, parent=None)
+    rows = rows.filter(created_at__gt=Param("since", DateTimeField()))
     if preferred:
         rows = rows.filter(Q(preferred_broker=Param("preferred")) | Q(account=Param("preferred")))
     rows = rows.exclude(pk=_THIS).exclude(closed_as=ClosedAs.DENIED)
@@ -273,8 +272,8 @@ _closes = Select(_bars.order_by("day").values_list("listing__account_id", "close
 _COUNTS = {"minute": Count("pk")}
 _since, _second = Param("since", DateTimeField()), Param("second", DateTimeField())
 _entered = Select(
-    Order.objects.filter(created_at__gt=_since, parent=None)
-    .exclude(source__in=_NOT_SENT_BY_US)
+    Order.objects.entered()
+    .filter(created_at__gt=_since, parent=None)
     .exclude(Q(pk=_THIS) & Q(account=None))  # an order that was taken before it is routed now
     .exclude(closed_as=ClosedAs.DENIED)
     .order_by()

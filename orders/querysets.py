@@ -21,6 +21,11 @@ class OrderQuerySet(models.QuerySet):
         """Orders the desk took and no broker has acknowledged."""
         return self.filter(status__in=lifecycle.IN_FLIGHT)
 
+    def entered(self):
+        """Orders that were entered in the desk, by people or programs: not those it only learned of."""
+        source = self.model.Source
+        return self.exclude(source__in=[source.EXTERNAL, source.ADJUSTMENT, source.LEGACY])
+
     def unrouted(self):
         """Orders the desk took, or holds back for approval, that go to no account yet."""
         return self.open().filter(account=None)

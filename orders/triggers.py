@@ -14,8 +14,6 @@ from tradingdesk.fix import RequestKind, RequestState
 
 Where = tuple[str, str]
 Since = Callable[[Where], datetime]
-# Orders of these sources nobody entered here.
-NOT_ENTERED = (Order.Source.EXTERNAL, Order.Source.ADJUSTMENT, Order.Source.LEGACY)
 FIRM: Where = (Scope.FIRM, "")
 EVER = timedelta(days=36_500)
 
@@ -43,8 +41,7 @@ def _watch_one(name: str, trigger: triggers.Count, measure: Callable[[Since], It
 
 
 def _orders(since: Since) -> Iterator[tuple[Where, int]]:
-    entered = Order.objects.filter(created_at__gt=since(FIRM)).exclude(source__in=NOT_ENTERED)
-    yield FIRM, entered.order_by().count()
+    yield FIRM, Order.objects.entered().filter(created_at__gt=since(FIRM)).order_by().count()
 
 
 def _errors(since: Since) -> Iterator[tuple[Where, int]]:
