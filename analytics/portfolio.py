@@ -4,9 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.models import BrokerAccount
-from orders.holdings import broker_allocations, sum_or_unknown, total_portfolio_value, values_by_broker
+from orders.holdings import broker_allocations, total_portfolio_value, values_by_broker
 from orders.models import Order, Position
 from risk.exposure import account_key
+from risk.fx import sum_or_unknown
 from risk.models import ExposureTotal
 
 
@@ -20,7 +21,7 @@ def portfolio() -> dict[str, Any]:
     counting = [account for account in accounts if account.enabled]
     return {
         "total_value": total_portfolio_value(),
-        "cash": sum_or_unknown(values_by_broker("cash")),
+        "cash": sum_or_unknown(values_by_broker("cash").values()),
         "gross_exposure": sum((gross[account.broker_name] for account in counting), Decimal(0)),
         "open_positions": Position.objects.filter(closed_at=None).count(),
         "open_orders": Order.objects.open().count(),

@@ -1,11 +1,10 @@
 """What the desk holds over all brokers: reads only."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 
 from brokers.models import BrokerAccount
 from orders.models import Position
-from risk.fx import worth
+from risk.fx import sum_or_unknown, worth
 from tradingdesk.fields import fit
 
 
@@ -39,7 +38,7 @@ def total_portfolio_value() -> Decimal:
 
     0, which is not known, while an account is in a currency without an exchange rate.
     """
-    return sum_or_unknown(values_by_broker())
+    return sum_or_unknown(values_by_broker().values())
 
 
 def values_by_broker(figure: str = "portfolio_value") -> dict[str, Decimal | None]:
@@ -47,13 +46,8 @@ def values_by_broker(figure: str = "portfolio_value") -> dict[str, Decimal | Non
     return worth(list(BrokerAccount.objects.filter(enabled=True)), figure)
 
 
-def sum_or_unknown(values: Mapping[str, Decimal | None]) -> Decimal:
-    """Add up what is known of every account; 0 where something is not."""
-    return Decimal(0) if None in values.values() else sum(values.values(), Decimal(0))
-
-
 def broker_allocations() -> dict[str, Decimal]:
     """Each enabled account's share of the portfolio's value, 0 to 1; empty while nothing is known."""
     values = values_by_broker()
-    total = sum_or_unknown(values)
+    total = sum_or_unknown(values.values())
     return {name: fit(value / total, 6) for name, value in values.items()} if total else {}

@@ -15,7 +15,7 @@ from risk.portfolio import rates
 from tradingdesk.fields import MONEY_PLACES, fit
 from tradingdesk.statements import Param, Select, together
 
-ONE = Decimal(1)
+ZERO, ONE = Decimal(0), Decimal(1)
 
 _in_force = Select(
     ExchangeRate.objects.filter(base_currency=Param("base"), told_at__gte=Param("since", DateTimeField()))
@@ -50,17 +50,23 @@ def rates_in_force(currencies: Collection[str]) -> dict[str, Decimal]:
 
 def total_value(accounts: Iterable[BrokerAccount], known: Mapping[str, Decimal]) -> Decimal:
     """Portfolio value of these accounts; 0, which is not known, where one is in a currency without a rate."""
-    values = [(account.portfolio_value, known.get(account.currency)) for account in accounts]
-    if any(rate is None for _, rate in values):
-        return Decimal(0)
-    return sum((fit(value * rate, MONEY_PLACES) for value, rate in values), Decimal(0))
+    return sum_or_unknown(_converted(account.portfolio_value, known.get(account.currency)) for account in accounts)
 
 
 def worth(accounts: Collection[BrokerAccount], figure: str = "portfolio_value") -> dict[str, Decimal | None]:
     """One of the accounts' figures by name; None where the currency has no rate."""
     known = rates_in_force({account.currency for account in accounts})
-    found = {account.broker_name: (getattr(account, figure), known.get(account.currency)) for account in accounts}
-    return {name: None if rate is None else fit(value * rate, MONEY_PLACES) for name, (value, rate) in found.items()}
+    return {one.broker_name: _converted(getattr(one, figure), known.get(one.currency)) for one in accounts}
+
+
+def sum_or_unknown(values: Iterable[Decimal | None]) -> Decimal:
+    """Add up what is known of every account; 0 where something is not."""
+    values = list(values)
+    return ZERO if None in values else sum(values, ZERO)
+
+
+def _converted(value: Decimal, rate: Decimal | None) -> Decimal | None:
+    return None if rate is None else fit(value * rate, MONEY_PLACES)
 
 
 def refresh_rates() -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.db.models import Sum
 
 from brokers.models import BrokerAccount
-from risk.fx import worth
+from risk.fx import sum_or_unknown, worth
 from risk.gate import share_of
 from risk.models import Control, EquityMark, ExposureTotal, Limit, Scope
 
@@ -89,7 +89,7 @@ def read_figures(controls: Collection[str]) -> Figures:
     totals = {row.broker_name: row for row in ExposureTotal.objects.accounts().filter(broker_name__in=list(values))}
     return Figures(
         gross={name: totals[name].gross if name in totals else Decimal(0) for name in values},
-        total_value=Decimal(0) if None in values.values() else sum(values.values(), Decimal(0)),
+        total_value=sum_or_unknown(values.values()),
         accounts=accounts,
         totals=totals,
         sectors=_gross_by("sector", accounts) if Control.MAX_SECTOR_EXPOSURE in controls else {},
@@ -116,17 +116,14 @@ def _gross(limit: Limit, figures: Figures) -> Found | None:
 
 def _allocation(limit: Limit, figures: Figures) -> Found | None:
     """The account's share; of a limit for several accounts, which holds for each, that of the one nearest to it."""
-    gross = {name: value for name, value in figures.gross.items() if _is_about(limit, figures.accounts[name])}
-    if not gross or figures.total_value <= 0:
+    if figures.total_value <= 0:
         return None
-    nearest = max(gross, key=gross.__getitem__)
-    return Found(share_of(gross[nearest], figures.total_value), "" if limit.scope == Scope.ACCOUNT else nearest)
-
-
-def _is_about(limit: Limit, account: BrokerAccount) -> bool:
-    if limit.scope == Scope.ACCOUNT:
-        return limit.scope_key == account.broker_name
-    return limit.scope == Scope.FIRM or limit.scope_key == account.adapter
+    shares = {
+        name: share_of(gross, figures.total_value)
+        for name, gross in figures.gross.items()
+        if _is_about(limit, figures.accounts[name])
+    }
+    return _nearest(limit, shares)
 
 
 def _net(limit: Limit, figures: Figures) -> Found | None:
