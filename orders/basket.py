@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -86,10 +87,7 @@ def submit_basket(
     known = _known(tickets)
     if known is not None:
         return known
-    received_at = received_at or timezone.now()
-    make = lambda ticket, market: new_order(  # noqa: E731
-        ticket, market.instrument, user=user, source=source, received_at=received_at
-    )
+    make = partial(_order_of, user=user, source=source, received_at=received_at or timezone.now())
     markets = [with_prices(known_market(ticket), ticket) for ticket in tickets]
     orders = [make(ticket, market) for ticket, market in zip(tickets, markets, strict=True)]
     for order in orders:
@@ -106,6 +104,10 @@ def submit_basket(
             raise
         return known
     return Basket(orders, created=True)
+
+
+def _order_of(ticket: OrderTicket, market: Market, **more: Any) -> Order:
+    return new_order(ticket, market.instrument, **more)
 
 
 def _parsed(number: int, row: Any) -> OrderTicket:

@@ -30,7 +30,9 @@ TripLevel = Annotated[str, expected(f"one of {', '.join(LEVELS)}", lambda found:
 
 
 def _whole(least: int, most: int) -> Any:
-    fits = lambda found: isinstance(found, int) and not isinstance(found, bool) and least <= found <= most  # noqa: E731
+    def fits(found: Any) -> bool:
+        return isinstance(found, int) and not isinstance(found, bool) and least <= found <= most
+
     return Annotated[int, expected(f"a whole number from {least} to {most}", fits)]
 
 
