@@ -131,7 +131,7 @@ async def cancel_answer(heard: asyncio.Queue, known: KnownOrder, seconds: float)
 
 
 async def replace_answer(heard: asyncio.Queue, known: KnownOrder, wanted: Any, seconds: float) -> bool:
-    """Wait for TWS to show the order as asked; True when it works so, False while that is pending.
+    """Wait for TWS to show the order as asked; True when it works or has filled so, False while that is pending.
 
     Raises:
         OrderRefused: the order stands as it was.
@@ -146,7 +146,7 @@ async def replace_answer(heard: asyncio.Queue, known: KnownOrder, wanted: Any, s
             continue
         if isinstance(message, OpenOrder):
             shown = orders.is_as_asked(wanted, message.order)
-        if shown and known.word in parsing.WORKING:
+        if shown and known.word in parsing.CHANGED:
             return True
         if shown:
             patience.at_most(GRACE)

@@ -35,6 +35,8 @@ STATUS = {
 }
 CLOSED = frozenset({"ApiCancelled", "Cancelled", "Filled"})
 WORKING = frozenset({"PreSubmitted", "Submitted"})
+# What an order may say that shows a change: one that fills at once on its new terms never says that it works.
+CHANGED = WORKING | {"Filled"}
 # What a first sight of a status means; fills are told by executions, so a filled order was first "new".
 EXEC_TYPE = {
     OrdStatus.PENDING: ExecType.PENDING_NEW,

@@ -78,9 +78,9 @@ class KnownOrder:
 
     @property
     def is_replaced(self) -> bool:
-        """Whether the change that was asked last is done: the order was shown with its values, and works."""
+        """Whether the change that was asked last is done: the order was shown with its values, and works or filled."""
         shown = bool(self.replaced_as) and orders.is_as_asked(self.wanted, self.order)
-        return shown and self.word in parsing.WORKING
+        return shown and self.word in parsing.CHANGED
 
     def stands(self, word: str, at: datetime) -> None:
         """Take over a status; one that works again was not rejected by what was said before."""
@@ -229,7 +229,7 @@ class OrderTracker:
             self._tell(known.report(ExecType.RESTATED, text="changed at the broker"))
 
     def _tell_replaced(self, known: KnownOrder) -> None:
-        """A change that was asked is done once the order shows it and works; nobody may be waiting for it any more.
+        """A change that was asked is done once the order shows it and works or filled; nobody may be waiting for it.
 
         A message that only says that the order works proves nothing: what was asked may never have reached TWS.
         """
