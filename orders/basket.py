@@ -87,7 +87,8 @@ def submit_basket(
     known = _known(tickets)
     if known is not None:
         return known
-    make = partial(_order_of, user=user, source=source, received_at=received_at or timezone.now())
+    entered = {"actor": actor, "user": user, "source": source, "received_at": received_at or timezone.now()}
+    make = partial(_order_of, **entered)
     markets = [with_prices(known_market(ticket), ticket) for ticket in tickets]
     orders = [make(ticket, market) for ticket, market in zip(tickets, markets, strict=True)]
     for order in orders:

@@ -16,6 +16,7 @@ from orders.legs import asked_exits
 from orders.models import Order, OrderRequest
 from orders.numerals import read_decimal
 from orders.ticket import OrderTicket
+from orders.tripping import trip
 from orders.unsent import settle_canceled_unsent
 from orders.waiting import not_approved
 from risk import exposure, gate
@@ -90,7 +91,7 @@ def request_cancel(*, order: Order, actor: str, reason: str = "") -> OrderReques
         waiting = order.requests.unanswered().filter(kind=RequestKind.CANCEL).first()
         if waiting is not None:
             return waiting
-        request = _enqueue(order, RequestKind.CANCEL, "C")
+        request = _enqueue(order, RequestKind.CANCEL, "C", asked_by=actor)
         _record("order.cancel_requested", order, actor, reason)
         return request
 
@@ -115,7 +116,8 @@ def request_replace(*, order: Order, changes: Changes, actor: str, reason: str =
         _refuse_unreplaceable(order, changes)
         denials, taken = _judge(order, ticket, market, held, proposed)
         if not denials:
-            request = _enqueue(order, RequestKind.REPLACE, "R", buying_power_held=taken or None, **changes.given())
+            more = {"buying_power_held": taken or None, **changes.given()}
+            request = _enqueue(order, RequestKind.REPLACE, "R", asked_by=actor, **more)
             _record(
                 "order.replace_requested", order, actor, reason, {name: f"{v:f}" for name, v in changes.given().items()}
             )
@@ -155,6 +157,8 @@ def _judge(
     proposed = replace(proposed, cum_qty=order.cum_qty, replaces=True, **_held(order))
     decision = decide(ticket, market, held, proposed, only=order.account_id)
     decision.denials = decision.denials or _not_approved(order, decision)
+    if not decision.allowed:
+        trip(order, decision)
     store_decision(order, decision, about=RequestKind.REPLACE)
     taken = Decimal(0)
     if decision.allowed and order.parent_id is None:
@@ -195,7 +199,7 @@ def _hold_worse(order: Order, held: exposure.Exposure, verdict: gate.AccountVerd
     return verdict.buying_power_needed
 
 
-def _enqueue(order: Order, kind: RequestKind, mark: str, **values: Decimal) -> OrderRequest:
+def _enqueue(order: Order, kind: RequestKind, mark: str, **values: Any) -> OrderRequest:
     number = order.requests.filter(kind=kind).count() + 1
     request = OrderRequest.objects.create(
         order=order,

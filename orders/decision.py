@@ -206,8 +206,8 @@ def propose(ticket: OrderTicket, market: Market, *, user: str, order_pk: int | N
 
 
 def who_asked(order: Order, actor: str) -> str:
-    """The user whose limits an order is held against: who submitted it, or who acts for nobody in particular."""
-    return order.submitted_by.get_username() if order.submitted_by_id else actor
+    """Whose limits an order is held against: who asked for it, not whoever acts on it later, as `actor` may."""
+    return order.submitted_by.get_username() if order.submitted_by_id else order.asked_by or actor
 
 
 def price_problem(quote: Quote | None, book: Rulebook, place: Place, now: datetime) -> tuple[str, str] | None:

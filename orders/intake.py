@@ -97,7 +97,7 @@ def submit_order(
     if known is not None:
         return Submission(known, created=False)
     market = known_market(ticket)
-    order = new_order(ticket, market.instrument, user=user, source=source, received_at=received_at)
+    order = new_order(ticket, market.instrument, actor=actor, user=user, source=source, received_at=received_at)
     refuse_taken_ids(order)
     market = market if ticket.defer else with_prices(market, ticket)
     try:
@@ -302,7 +302,9 @@ def known_order(ticket: OrderTicket) -> Order | None:
     return known
 
 
-def new_order(ticket: OrderTicket, instrument: Instrument, *, user, source: str, received_at: datetime) -> Order:
+def new_order(
+    ticket: OrderTicket, instrument: Instrument, *, actor: str, user, source: str, received_at: datetime
+) -> Order:
     """Make the row of an order that is asked for, and store nothing.
 
     Raises:
@@ -331,6 +333,7 @@ def new_order(ticket: OrderTicket, instrument: Instrument, *, user, source: str,
         list_id=ticket.list_id,
         source=source,
         submitted_by=user,
+        asked_by=actor,
         body_hash=ticket.body_hash(),
         request_id=current_request_id(),
         received_at=received_at,

@@ -48,6 +48,7 @@ _SHARED = (
     "strategy",
     "source",
     "submitted_by_id",
+    "asked_by",
     "request_id",
     "received_at",
     "created_at",

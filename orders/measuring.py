@@ -11,10 +11,10 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from django.db.models import Avg, BigIntegerField, Count, DateField, DateTimeField, F, Q
+from django.db.models import Avg, BigIntegerField, Count, DateField, DateTimeField, Exists, F, OuterRef, Q
 
 from brokers.models import BrokerAccount, DailyBar, Instrument
-from orders.models import Order, OrderRequest
+from orders.models import Execution, Order, OrderRequest
 from risk import exposure, losses
 from risk.controls import needs_of
 from risk.controls.families import SIBLINGS
@@ -26,7 +26,7 @@ from risk.controls.volumes import VOLUME
 from risk.models import Control, Scope
 from risk.rules import ProposedOrder, Rulebook
 from tradingdesk.fields import PriceField, QuantityField
-from tradingdesk.fix import ClosedAs, OrdType, RequestKind, Side
+from tradingdesk.fix import ClosedAs, OrdType, RequestKind, RequestState, Side
 from tradingdesk.statements import Param, Select, together
 
 VOLUME_OF = timedelta(days=30)
@@ -202,15 +202,13 @@ def _value(cum_qty: Decimal, avg_px: Decimal | None, reserved: Decimal) -> Decim
 
 
 def _ask_repeated(question: Question) -> Answer:
-    """How many orders of the strategy have traded in the symbol, on the side, that were entered within the hour."""
+    """How often the strategy has traded in the symbol, on the side, within the hour.
+
+    An order counts once it has traded, and again with each replace that was asked for after that.
+    """
     order = question.order
-    rows = _repeated.later(
-        symbol=order.symbol,
-        side=order.side,
-        strategy=order.strategy,
-        since=question.now - HOUR,
-        this=order.order_pk or 0,
-    )
+    terms = {"symbol": order.symbol, "side": order.side, "strategy": order.strategy}
+    rows = _repeated.later(**terms, since=question.now - HOUR) if order.strategy else list
     return lambda: Decimal(sum(count for _, count in rows()))
 
 
@@ -277,13 +275,13 @@ _entered = Select(
     .exclude(Q(pk=_THIS) & Q(account=None))  # an order that was taken before it is routed now
     .exclude(closed_as=ClosedAs.DENIED)
     .order_by()
-    .values_list("account_id", "strategy", "symbol", "submitted_by__username")
+    .values_list("account_id", "strategy", "symbol", "asked_by")
     .annotate(**_COUNTS, second=Count("pk", filter=Q(created_at__gt=_second)))
 )
 _changed = Select(
     OrderRequest.objects.filter(kind__in=[RequestKind.REPLACE, RequestKind.CANCEL], queued_at__gt=_since)
     .order_by()
-    .values_list("broker_name", "order__strategy", "order__symbol", "order__submitted_by__username")
+    .values_list("broker_name", "order__strategy", "order__symbol", "asked_by")
     .annotate(**_COUNTS, second=Count("pk", filter=Q(queued_at__gt=_second)))
 )
 _siblings = Select(
@@ -293,12 +291,18 @@ _siblings = Select(
     .order_by()
     .values_list("cum_qty", "avg_px", "reserved_notional")
 )
-_repeated = Select(
-    Order.objects.filter(symbol=Param("symbol"), side=Param("side"), strategy=Param("strategy"))
-    .filter(created_at__gt=_since, cum_qty__gt=0)
-    .exclude(pk=_THIS)
+_traded = Order.objects.filter(
+    symbol=Param("symbol"), side=Param("side"), strategy=Param("strategy"), cum_qty__gt=0
+).order_by()
+_traded_before = Execution.objects.filter(order=OuterRef("order"), received_at__lt=OuterRef("queued_at"))
+_entered_and_traded = _traded.filter(created_at__gt=_since).values_list("symbol").annotate(count=Count("pk"))
+_replaced_after_trades = (
+    OrderRequest.objects.filter(Exists(_traded_before), kind=RequestKind.REPLACE, queued_at__gt=_since)
+    .filter(order__in=_traded.filter(Q(created_at__gt=_since) | Q(closed_at=None, account__isnull=False)))
+    .exclude(state=RequestState.REFUSED)
     .order_by()
-    .values_list("symbol")
+    .values_list("kind")
     .annotate(count=Count("pk"))
 )
+_repeated = Select(_entered_and_traded.union(_replaced_after_trades, all=True))
 _adapters = Select(BrokerAccount.objects.order_by().values_list("broker_name", "adapter"))

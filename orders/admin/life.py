@@ -95,7 +95,8 @@ def _positions(order: Order, executions: list[Execution]) -> list[Position]:
 
 
 def _moments(order: Order, life: Life) -> Iterator[Moment]:
-    who = f"by {order.submitted_by} " if order.submitted_by_id else ""
+    asker = order.submitted_by or order.asked_by
+    who = f"by {asker} " if asker else ""
     yield Moment(order.received_at, "input", "Received", f"{who}via {order.source}")
     for decision in life.risk.rows:
         yield _risk_moment(decision)

@@ -92,6 +92,9 @@ class Order(models.Model):
     submitted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    asked_by = models.CharField(
+        max_length=150, blank=True, default="", db_default="", help_text="who asked for it, whoever acts on it later"
+    )
     body_hash = models.CharField(max_length=64, blank=True, default="")
     request_id = models.CharField(max_length=64, blank=True, default="")
     received_at = models.DateTimeField(default=timezone.now)

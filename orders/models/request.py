@@ -21,6 +21,9 @@ class OrderRequest(models.Model):
     broker_order_id = models.CharField(max_length=64, blank=True, default="")
     wire_ref = models.CharField(max_length=64, blank=True, default="")
     state = models.CharField(max_length=8, choices=RequestState, default=RequestState.QUEUED)
+    asked_by = models.CharField(
+        max_length=150, blank=True, default="", db_default="", help_text="who asked for a cancel or replace"
+    )
     holder = models.CharField(max_length=128, blank=True, default="")
     order_qty = QuantityField(null=True, blank=True)
     price = PriceField(null=True, blank=True)

@@ -73,7 +73,8 @@ MAX_MESSAGES_PER_MINUTE = ControlSpec(
 )
 MAX_REPEATED_EXECUTIONS = ControlSpec(
     Control.MAX_REPEATED_EXECUTIONS,
-    "orders of one strategy in one symbol, on one side, that traded within an hour; past it the strategy is restricted",
+    "orders of one strategy in one symbol, on one side, that traded within an hour, and replaces after that; past it "
+    "the strategy is restricted",
     Unit.COUNT,
     BEFORE_ACCOUNTS,
     _repeated,

@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from brokers.models import BrokerAccount, Quote
@@ -102,6 +103,19 @@ def test_sweeper_and_router_leave_an_order_that_waits_alone(wakings, django_capt
         tasks.route_order(order.pk)
     assert (as_stored(order).status, wakings.sent) == ("pending_approval", [])
     assert_nothing_goes_out(order)
+
+
+@pytest.mark.parametrize("by_name_alone", [True, False])
+def test_deferred_order_waits_for_anybody_but_who_asked_for_it(by_name_alone):
+    ann = {"actor": "ann"} if by_name_alone else {"actor": "ann", "user": get_user_model().objects.create_user("ann")}
+    order = submit_order(ticket=parse_ticket(LIMIT_BUY | {"defer": True}), **ann).order
+    tasks.route_order(order.pk)
+
+    assert as_stored(order).status == "pending_approval"
+    assert Approval.objects.get(order=order).asked_by == "ann"
+    with pytest.raises(SamePerson):
+        approve(as_stored(order), by="Ann")
+    assert approve(as_stored(order), by="rita").status == "pending"
 
 
 def test_approved_order_is_judged_routed_reserved_and_sent(wakings, django_capture_on_commit_callbacks):

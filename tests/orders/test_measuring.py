@@ -18,7 +18,7 @@ from risk.limits import LimitValue, set_limits
 from risk.models import Control, Limit, Scope
 from tests.factories import DailyBarFactory
 from tests.orders.desk import LIMIT_BUY, Counterparty, submit
-from tradingdesk.fix import OrdStatus
+from tradingdesk.fix import ExecType, OrdStatus, RequestKind, RequestState
 
 pytestmark = pytest.mark.django_db
 
@@ -384,6 +384,65 @@ def test_strategy_that_trades_too_often_is_switched_off_until_somebody_switches_
     set_limits([LimitValue(Control.RESTRICTED, None, Scope.STRATEGY, "momentum")], actor="rita", reason="looked at it")
     Order.objects.update(created_at=timezone.now() - timedelta(minutes=61))
     assert codes(submit(strategy="momentum")) == set()
+
+
+def replaced(broker: Counterparty, price) -> set[str]:
+    """Ask for another price, which the broker takes; why it is denied, if it is."""
+    denied = refusal(broker.order, price=Decimal(price))
+    if not denied:
+        broker.tell(ExecType.REPLACED, price=price, client_order_id=broker.order.requests.latest("pk").client_order_id)
+    return denied
+
+
+def test_replaces_of_an_order_that_has_traded_count_as_executions_and_switch_its_strategy_off():
+    limit(Control.MAX_REPEATED_EXECUTIONS, 2)
+    broker = Counterparty(submit(broker_name="alpaca", strategy="momentum"))
+    broker.acknowledge()
+    assert [replaced(broker, price) for price in (181, 180, 179)] == [set()] * 3  # nothing has traded yet
+    broker.fill("e1", 1, 179)
+    Order.objects.filter(pk=broker.pk).update(created_at=timezone.now() - timedelta(minutes=50))
+
+    assert replaced(broker, 178) == set()
+    assert replaced(broker, 177) == {"REPEATED_EXECUTIONS"}
+
+    assert Limit.objects.filter(control=Control.RESTRICTED, scope_key="momentum").exists()
+    assert broker.order.requests.filter(kind=RequestKind.REPLACE).count() == 4
+    assert broker.order.risk_decisions.latest("pk").denials[0]["found"] == "3"
+
+
+def test_replaces_of_an_old_order_that_still_works_count_as_executions_and_old_or_refused_ones_do_not():
+    broker = Counterparty(submit(broker_name="alpaca", strategy="momentum"))
+    broker.acknowledge()
+    broker.fill("e1", 1, 182)
+    replaced(broker, 181), replaced(broker, 180)
+    Order.objects.update(created_at=timezone.now() - timedelta(minutes=61))
+    limit(Control.MAX_REPEATED_EXECUTIONS, 2)
+
+    assert codes(submit(strategy="momentum", side="sell")) == set()
+    assert replaced(broker, 179) == {"REPEATED_EXECUTIONS"}
+    set_limits([LimitValue(Control.RESTRICTED, None, Scope.STRATEGY, "momentum")], actor="rita", reason="looked at it")
+    first, second = broker.order.requests.filter(kind=RequestKind.REPLACE)
+    OrderRequest.objects.filter(pk=first.pk).update(queued_at=timezone.now() - timedelta(minutes=61))
+    assert codes(submit(strategy="momentum")) == set()
+    OrderRequest.objects.filter(pk=second.pk).update(state=RequestState.REFUSED)
+    assert replaced(broker, 179) == set()
+
+
+def test_replaces_and_cancels_count_for_who_asked_for_them():
+    ann, _ = (get_user_model().objects.create_user(name) for name in ("ann", "bob"))
+    ticket = parse_ticket(LIMIT_BUY | {"broker_name": "alpaca"})
+    order = Counterparty(submit_order(ticket=ticket, actor="ann", user=ann).order).acknowledge()
+    limit(Control.MAX_MESSAGES_PER_MINUTE, 2, Scope.USER, "ann")
+    limit(Control.MAX_MESSAGES_PER_MINUTE, 1, Scope.USER, "bob")
+
+    request = request_replace(order=order, changes=Changes(price=Decimal(90)), actor="bob")
+    Counterparty(order).refuse(request)
+    with pytest.raises(ReplaceDenied) as denied:
+        request_replace(order=order, changes=Changes(price=Decimal(91)), actor="bob")
+
+    assert {one["scope"] for one in denied.value.denials} == {"user bob"}
+    assert codes(submit_order(ticket=ticket, actor="ann", user=ann).order) == set()
+    assert codes(submit_order(ticket=ticket, actor="ann", user=ann).order) == {"MESSAGE_RATE_EXCEEDS_MAXIMUM"}
 
 
 def test_soft_throttle_switches_nothing_off():

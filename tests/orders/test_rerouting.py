@@ -1,8 +1,10 @@
 """Orders that wait at an account that went down: what goes elsewhere, what stays, and that nothing is sent twice."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from brokers.models import AccountHealth
@@ -11,8 +13,9 @@ from orders.changes import request_cancel
 from orders.models import Order, OrderRequest, RoutingDecision
 from orders.rerouting import reroute_order
 from risk import exposure
-from risk.models import ExposureTotal
-from tests.orders.desk import Counterparty, submit
+from risk.limits import LimitValue, set_limits
+from risk.models import Control, ExposureTotal, Scope
+from tests.orders.desk import Counterparty, submission, submit
 from tests.orders.invariants import assert_books_balance
 from tests.orders.scripted_gateway import ScriptedGateway
 from tradingdesk.audit.models import AuditEvent
@@ -57,6 +60,17 @@ def test_order_that_was_never_sent_goes_to_the_other_account_under_a_new_id(
     assert (event.before, event.after) == ({"broker_name": left}, {"broker_name": there})
     assert ExposureTotal.objects.get(key=f"1:{left}").gross == 0
     assert_books_balance()
+
+
+def test_order_stays_where_who_asked_for_it_may_not_trade_at_the_other_account(desk, wakings):
+    get_user_model().objects.create_user("ann")
+    order = submission(actor="ann").order
+    goes_down(order.account_id)
+    zero = LimitValue(Control.MAX_ORDER_QTY, Decimal(0), Scope.USER_ACCOUNT, f"ann {other(order.account_id)}")
+    set_limits([zero], actor="rita", reason="not there")
+
+    assert not reroute_order(order.pk)
+    assert Order.objects.get(pk=order.pk).account_id == order.account_id
 
 
 def test_second_time_does_nothing(stranded):
