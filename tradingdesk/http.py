@@ -60,6 +60,21 @@ def json_object(request) -> Mapping[str, Any]:
     return request.data
 
 
+def text_body(request, **defaults: str) -> dict[str, str]:
+    """The request's body, a JSON object of nothing but these texts; what it leaves out is as given here.
+
+    Raises:
+        InvalidInput: no object, a field of another name, or a value that is no text.
+    """
+    body = json_object(request)
+    for name, value in body.items():
+        if name not in defaults:
+            raise InvalidInput("UNKNOWN_FIELD", f"{name[:40]}: expected {', '.join(defaults)}", name[:40])
+        if not isinstance(value, str):
+            raise InvalidInput("INVALID_TYPE", f"{name}: expected text, found {type(value).__name__}", name)
+    return {**defaults, **body}
+
+
 class DeskPermissions(BasePermission):
     """Ask for the permission that the view's `needs` names for the method; nothing is open by omission.
 

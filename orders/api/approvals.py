@@ -11,9 +11,9 @@ from rest_framework.response import Response
 from orders.api.answers import DenialSerializer, DeniedSerializer, OrderSerializer, denied_answer, order_answer
 from orders.approvals import approve_order, refuse_order
 from orders.models import Approval, Order
-from tradingdesk.errors import InvalidInput, NotFound
+from tradingdesk.errors import NotFound
 from tradingdesk.fix import OrdStatus
-from tradingdesk.http import json_object
+from tradingdesk.http import text_body
 from tradingdesk.reading import DeskSerializer
 
 
@@ -102,12 +102,6 @@ class OrderRefusal(GenericAPIView):
 def _decision(request: Request, client_order_id: str) -> dict:
     if "\0" in client_order_id:
         raise NotFound("NOT_FOUND", "there is no such order")
-    body = json_object(request)
-    for name in body:
-        if name != "reason":
-            raise InvalidInput("UNKNOWN_FIELD", f"{name[:40]}: expected reason", name[:40])
-    reason = body.get("reason", "")
-    if not isinstance(reason, str):
-        raise InvalidInput("INVALID_TYPE", f"reason: expected text, found {type(reason).__name__}", "reason")
+    given = text_body(request, reason="")
     order = get_object_or_404(Order.objects.select_related("submitted_by"), client_order_id=client_order_id)
-    return {"order": order, "actor": request.user.get_username(), "reason": reason}
+    return {"order": order, "actor": request.user.get_username(), **given}

@@ -13,8 +13,7 @@ from orders.flattening import positions_to_close
 from orders.halting import CONFIRM_FLATTEN, counts_of, flatten, stop
 from risk.halts import resume
 from risk.models import Halt, HaltedScope, Level, Operation
-from tradingdesk.errors import InvalidInput
-from tradingdesk.http import json_object
+from tradingdesk.http import text_body
 from tradingdesk.reading import DeskSerializer, PlainDecimal
 
 
@@ -128,7 +127,7 @@ class HaltList(ListAPIView):
         The halt in force when there is one already. Level cancel_all asks for the cancels at once; ask for the halt
         again to see what became of them.
         """
-        texts = _texts(request, scope=HaltedScope.FIRM, scope_key="", level=Level.FREEZE, operation="", reason="")
+        texts = text_body(request, scope=HaltedScope.FIRM, scope_key="", level=Level.FREEZE, operation="", reason="")
         made = stop(**texts, actor=request.user.get_username())
         return Response(HaltStateSerializer(made).data, status=status.HTTP_201_CREATED)
 
@@ -152,7 +151,7 @@ class HaltDetail(GenericAPIView):
     def delete(self, request: Request, pk: int) -> Response:
         """Clear one halt: trading goes on where nothing else stops it. A reason is required."""
         found = get_object_or_404(Halt, pk=pk)
-        reason = request.query_params.get("reason") or _texts(request, reason="")["reason"]
+        reason = request.query_params.get("reason") or text_body(request, reason="")["reason"]
         cleared = resume(halt=found, reason=reason, actor=request.user.get_username())
         return Response(HaltStateSerializer(cleared).data)
 
@@ -171,17 +170,6 @@ class Flatten(GenericAPIView):
 
         The desk goes on by itself; ask for the halt to see what is not closed yet.
         """
-        texts = _texts(request, scope=HaltedScope.FIRM, scope_key="", confirm="", reason="")
+        texts = text_body(request, scope=HaltedScope.FIRM, scope_key="", confirm="", reason="")
         made = flatten(**texts, actor=request.user.get_username())
         return Response(HaltStateSerializer(made).data, status=status.HTTP_202_ACCEPTED)
-
-
-def _texts(request: Request, **defaults: str) -> dict[str, str]:
-    """Read a body of nothing but texts."""
-    body = json_object(request)
-    for name, value in body.items():
-        if name not in defaults:
-            raise InvalidInput("UNKNOWN_FIELD", f"{name}: expected {', '.join(defaults)}", name)
-        if not isinstance(value, str):
-            raise InvalidInput("INVALID_TYPE", f"{name}: expected text, found {type(value).__name__}", name)
-    return {**defaults, **body}

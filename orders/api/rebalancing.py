@@ -11,9 +11,8 @@ from rest_framework.views import APIView
 
 from orders.models import RebalanceLeg, RebalancePlan
 from orders.rebalancing import plans
-from tradingdesk.errors import InvalidInput
 from tradingdesk.fix import Side
-from tradingdesk.http import json_object
+from tradingdesk.http import text_body
 from tradingdesk.reading import DeskSerializer, PlainDecimal
 
 
@@ -121,7 +120,7 @@ class RebalancePlanList(ListAPIView):
     @extend_schema(request=ReasonBody, responses={201: RebalancePlanSerializer})
     def post(self, request: Request) -> Response:
         """Propose a plan for the book as it is; somebody else approves it. A reason is required."""
-        plan = plans.propose(actor=request.user.get_username(), reason=_reason(request))
+        plan = plans.propose(actor=request.user.get_username(), **text_body(request, reason=""))
         return Response(RebalancePlanSerializer(plan).data, status=201)
 
 
@@ -142,7 +141,7 @@ class _Decision(GenericAPIView):
 
     def decide(self, request: Request, pk: int, stage) -> Response:
         plan = get_object_or_404(self.get_queryset(), pk=pk)
-        decided = stage(plan=plan, actor=request.user.get_username(), reason=_reason(request))
+        decided = stage(plan=plan, actor=request.user.get_username(), **text_body(request, reason=""))
         return Response(RebalancePlanSerializer(decided).data)
 
 
@@ -171,13 +170,3 @@ class RebalancePlanStop(_Decision):
     def post(self, request: Request, pk: int) -> Response:
         """Place no further order of a plan and cancel those that work. A reason is required."""
         return self.decide(request, pk, plans.stop)
-
-
-def _reason(request: Request) -> str:
-    body = json_object(request)
-    for name, value in body.items():
-        if name != "reason":
-            raise InvalidInput("UNKNOWN_FIELD", f"{name[:40]}: expected reason", name[:40])
-        if not isinstance(value, str):
-            raise InvalidInput("INVALID_TYPE", f"{name}: expected text, found {type(value).__name__}", name)
-    return body.get("reason", "")

@@ -10,8 +10,7 @@ from rest_framework.response import Response
 
 from orders.models import ReconciliationBreak
 from orders.reconcile.resolution import ACCEPT, KEEP, resolve_break
-from tradingdesk.errors import InvalidInput
-from tradingdesk.http import json_object
+from tradingdesk.http import text_body
 from tradingdesk.reading import DeskSerializer
 
 
@@ -83,15 +82,6 @@ class BreakResolution(GenericAPIView):
     def post(self, request: Request, pk: int) -> Response:
         """End a break: take the broker's word, booking what that takes, or keep the desk's. A reason is required."""
         row = get_object_or_404(self.get_queryset(), pk=pk)
-        resolved = resolve_break(row=row, **_decision(request), actor=request.user.get_username())
+        decision = text_body(request, take="", reason="")
+        resolved = resolve_break(row=row, **decision, actor=request.user.get_username())
         return Response(BreakSerializer(resolved).data)
-
-
-def _decision(request: Request) -> dict[str, str]:
-    body = json_object(request)
-    for name, value in body.items():
-        if name not in ("take", "reason"):
-            raise InvalidInput("UNKNOWN_FIELD", f"{name[:40]}: expected take, reason", name[:40])
-        if not isinstance(value, str):
-            raise InvalidInput("INVALID_TYPE", f"{name}: expected text, found {type(value).__name__}", name)
-    return {"take": "", "reason": "", **body}
