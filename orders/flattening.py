@@ -6,7 +6,8 @@ their cancels. The gate lets these orders pass that halt and no stricter one.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 STRATEGY = "flatten"
 ORDERS_A_TURN = 20
+# What orders are working is read for so many together: while they are placed, fills go on.
+POSITIONS_AT_ONCE = 50
 FAILURES_AT_MOST = 5
 TRY_AGAIN_AFTER = timedelta(seconds=5)
 # A market order is counted at the touch, which may have moved since the position was last valued.
@@ -50,10 +53,14 @@ class PositionToClose:
 
 def place_closing_orders(halt: Halt) -> None:
     """Place one turn of closing orders for a flatten; positions that failed lately, or too often, are left alone."""
-    for position in positions_of(halt):
-        placed = list(_placed_for(halt, position))
-        if not _is_stuck(placed):
-            _close(halt, position, len(placed))
+    placed, positions = _Placed(halt), list(positions_of(halt))
+    for first in range(0, len(positions), POSITIONS_AT_ONCE):
+        together = positions[first : first + POSITIONS_AT_ONCE]
+        rows = ExposureTotal.objects.in_bulk([_exposure_key(one) for one in together])
+        for position in together:
+            before = placed.of(position)
+            if not _is_stuck(before):
+                _close(halt, position, rows.get(_exposure_key(position)), len(before))
 
 
 def positions_of(halt: Halt) -> QuerySet[Position]:
@@ -72,14 +79,34 @@ def flat_orders(halt: Halt) -> QuerySet[Order]:
 
 def positions_to_close(halt: Halt) -> list[PositionToClose]:
     """What is still held in a flatten's scope, for people to see."""
-    return [_as_shown(halt, position) for position in positions_of(halt)]
+    placed = _Placed(halt)
+    return [_as_shown(position, placed.of(position)) for position in positions_of(halt)]
 
 
-def _close(halt: Halt, position: Position, number: int) -> None:
+class _Placed:
+    """The orders that a flatten has placed so far, read at once."""
+
+    def __init__(self, halt: Halt):
+        self._halt = halt
+        self._orders: dict[str, list[Order]] = defaultdict(list)
+        for order in flat_orders(halt).order_by("id"):
+            self._orders[order.client_order_id.rpartition("-")[0]].append(order)
+
+    def of(self, position: Position) -> list[Order]:
+        """Those of one position, the first one first."""
+        return self._orders.get(_prefix(self._halt, position), [])
+
+
+def _exposure_key(position: Position) -> str:
+    return symbol_key(position.account_id, position.symbol)
+
+
+def _close(halt: Halt, position: Position, row: ExposureTotal | None, number: int) -> None:
     """Close what is free, in orders that the limits on one order allow."""
-    row = ExposureTotal.objects.filter(pk=symbol_key(position.account_id, position.symbol)).first()
     side = Side.SELL if position.qty > 0 else Side.BUY
     free = min(closable(holding_of(row), side), abs(position.qty)) if row else Decimal(0)
+    if free <= 0:
+        return
     for qty in _parts(free, _largest(position, row)):
         number += 1
         if not _place(halt, position, side, qty, number):
@@ -95,7 +122,7 @@ def _place(halt: Halt, position: Position, side: Side, qty: Decimal, number: int
         ord_type=OrdType.MARKET,
         time_in_force=TimeInForce.DAY,
         broker_name=position.account_id,
-        client_order_id=f"{_prefix(halt, position)}{number}",
+        client_order_id=f"{_prefix(halt, position)}-{number}",
         strategy=f"{STRATEGY}.{number}",  # parts of one position are no duplicates of each other
     )
     try:
@@ -132,13 +159,9 @@ def _largest(position: Position, row: ExposureTotal | None) -> Decimal | None:
     return min((one for one in found if one > 0), default=None)
 
 
-def _placed_for(halt: Halt, position: Position) -> Iterable[Order]:
-    return Order.objects.filter(client_order_id__startswith=_prefix(halt, position)).order_by("id")
-
-
 def _prefix(halt: Halt, position: Position) -> str:
     """How the ids of a position's closing orders begin; a restored desk has others, as its brokers know the old."""
-    return f"flat-{halt.pk}-{restore_epoch()}.{position.pk}-"
+    return f"flat-{halt.pk}-{restore_epoch()}.{position.pk}"
 
 
 def _is_stuck(placed: list[Order]) -> bool:
@@ -160,8 +183,7 @@ def _failures(placed: list[Order]) -> list[Order]:
     return found
 
 
-def _as_shown(halt: Halt, position: Position) -> PositionToClose:
-    placed = list(_placed_for(halt, position))
+def _as_shown(position: Position, placed: list[Order]) -> PositionToClose:
     failures = _failures(placed)
     closing = sum((order.leaves_qty or Decimal(0) for order in placed if order.is_open), Decimal(0))
     problem = ""

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from brokers.models import Quote
-from orders.flattening import FAILURES_AT_MOST, flat_orders, positions_to_close
+from orders.flattening import FAILURES_AT_MOST, flat_orders, place_closing_orders, positions_to_close
 from orders.halting import carry_out_all, flatten
 from orders.models import Order
 from risk.halts import resume
@@ -37,7 +37,8 @@ def fill(order: Order, qty: str = "") -> None:
 def holding(qty: int, broker_name: str = "alpaca", symbol: str = "IBM") -> None:
     """Have an account hold so many units, short below zero."""
     side = "buy" if qty > 0 else "sell"
-    order = submit(side=side, order_qty=str(abs(qty)), ord_type="market", price=None, broker_name=broker_name)
+    where = {"broker_name": broker_name, "symbol": symbol}
+    order = submit(side=side, order_qty=str(abs(qty)), ord_type="market", price=None, **where)
     fill(order)
 
 
@@ -126,6 +127,24 @@ def test_order_that_fails_is_tried_again_after_a_pause_and_given_up_in_the_end(d
         carry_out_all()
         assert len(placed(made)) == min(number, FAILURES_AT_MOST)
     assert positions_to_close(made)[0].problem.startswith("given up: NO_PRICE")
+
+
+def test_positions_that_are_being_closed_take_no_queries_of_their_own(desk, django_assert_num_queries):
+    holding(100), holding(40, "alpaca_margin"), holding(-30, "alpaca", "BAC")
+    made = flattened()
+    for order in flat_orders(made):
+        fill(order, "10")
+
+    with django_assert_num_queries(2):
+        held = positions_to_close(made)
+
+    assert [(one.broker_name, one.symbol, one.qty, one.closing_qty) for one in held] == [
+        ("alpaca", "BAC", -20, 20),
+        ("alpaca", "IBM", 90, 90),
+        ("alpaca_margin", "IBM", 30, 30),
+    ]
+    with django_assert_num_queries(3):
+        place_closing_orders(made)
 
 
 @pytest.mark.parametrize("confirm", ["", "flatten", "YES"])
