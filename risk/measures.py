@@ -5,8 +5,8 @@ The gate never works any of it out: it reads columns that stand beside what it c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 
 from django.conf import settings
@@ -24,6 +24,7 @@ from tradingdesk.fields import fit
 
 LOOK_BACK = timedelta(days=betas.MOST_DAYS * 3 // 2 + 30)
 LOOKED_AT_FOR = timedelta(minutes=15)
+SYMBOLS_AT_ONCE = 50  # of each more than a year of bars, from every account that tells them
 
 
 def refresh_measures() -> int:
@@ -46,13 +47,20 @@ def refresh_betas() -> None:
     if not market:
         return
     due = [one for one in _looked_at() if one.beta_as_of is None or one.beta_as_of < max(market)]
-    for one in due:
-        own = histories.longest(bars.closes([one.symbol], since=now.date() - LOOK_BACK).get(one.symbol, {}))
-        found = betas.beta(own, market, now.date())
-        value = fit(Decimal(found.value), 6) if found else None
-        as_of = found.as_of if found else None
+    for first in range(0, len(due), SYMBOLS_AT_ONCE):
+        _refresh_betas_of(due[first : first + SYMBOLS_AT_ONCE], market, now.date())
+
+
+def _refresh_betas_of(instruments: Sequence[Instrument], market: Mapping[date, float], today: date) -> None:
+    told = bars.closes([one.symbol for one in instruments], since=today - LOOK_BACK)
+    changed = []
+    for one in instruments:
+        found = betas.beta(histories.longest(told.get(one.symbol, {})), market, today)
+        value, as_of = (fit(Decimal(found.value), 6), found.as_of) if found else (None, None)
         if (value, as_of) != (one.beta, one.beta_as_of):
-            Instrument.objects.filter(pk=one.pk).update(beta=value, beta_as_of=as_of)
+            one.beta, one.beta_as_of = value, as_of
+            changed.append(one)
+    Instrument.objects.bulk_update(changed, ["beta", "beta_as_of"])
 
 
 def _looked_at() -> Iterable[Instrument]:

@@ -5,13 +5,15 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from brokers.models import BrokerAccount, Instrument
 from brokers.sectors import set_sector
-from risk import exposure
+from risk import exposure, measures
 from risk.fx import rates_in_force, refresh_rates
-from risk.measures import refresh_measures
+from risk.measures import refresh_betas, refresh_measures
 from risk.models import ExchangeRate, ExposureTotal
 from tests.factories import BrokerAccountFactory, InstrumentFactory, ListingFactory, QuoteFactory
 from tests.risk.portfolio.desk import tell
@@ -94,7 +96,7 @@ def test_sector_that_a_person_gives_comes_to_the_totals():
     assert refresh_measures() == 0
 
 
-def test_beta_to_the_benchmark_comes_to_the_totals_and_is_worked_out_once_a_day(django_assert_max_num_queries):
+def test_beta_to_the_benchmark_comes_to_the_totals_and_is_worked_out_once_a_day():
     market = np.random.default_rng(7).normal(0.0004, 0.01, 200)
     tell("SPY", list(100 * np.cumprod(1 + market)))
     tell("IBM", list(100 * np.cumprod(1 + 1.5 * market)))
@@ -107,6 +109,28 @@ def test_beta_to_the_benchmark_comes_to_the_totals_and_is_worked_out_once_a_day(
     row = total("1:alpaca")
     assert row.beta_high == pytest.approx(Decimal(1_500), abs=1)
     assert (row.beta_low, row.without_beta) == (0, 0)
+
+
+def test_betas_of_several_symbols_take_the_queries_of_one(monkeypatch):
+    market = np.random.default_rng(7).normal(0.0004, 0.01, 200)
+    for number, symbol in enumerate(("SPY", "IBM", "BAC", "GE"), 1):
+        tell(symbol, list(100 * np.cumprod(1 + number * market)))
+    enter("IBM", 1_000)
+    with CaptureQueriesContext(connection) as of_one:
+        refresh_betas()
+    Instrument.objects.update(beta=None, beta_as_of=None)
+    enter("BAC", 1_000), enter("GE", 1_000)
+    with CaptureQueriesContext(connection) as of_three:
+        refresh_betas()
+
+    betas = dict(Instrument.objects.exclude(symbol="SPY").values_list("symbol", "beta"))
+    assert {symbol: round(beta) for symbol, beta in betas.items()} == {"IBM": 2, "BAC": 3, "GE": 4}
+    assert len(of_three) == len(of_one)
+
+    Instrument.objects.update(beta=None, beta_as_of=None)
+    monkeypatch.setattr(measures, "SYMBOLS_AT_ONCE", 2)
+    refresh_betas()
+    assert dict(Instrument.objects.exclude(symbol="SPY").values_list("symbol", "beta")) == betas
 
 
 def test_holding_without_bars_has_no_beta():
