@@ -124,8 +124,8 @@ def leaves_of(order: OrderState) -> Decimal | None:
 def apply(order: OrderState, fact: ExecutionReport | CancelRejected) -> None:
     """Move how the order works or closed by one fact; what traded is `totals_of`'s business.
 
-    The broker's older word never overwrites its newer one, and nothing but a bust (which shows
-    in the totals) opens what is closed.
+    The broker's older word never overwrites its newer one, but that all has traded ends what was
+    pending whenever it was said; nothing but a bust (which shows in the totals) opens what is closed.
     """
     working, closed = _meaning_of(fact)
     if isinstance(fact, CancelRejected) and order.working_as in _PENDING:
@@ -134,8 +134,8 @@ def apply(order: OrderState, fact: ExecutionReport | CancelRejected) -> None:
         order.closed_as = closed
     if fact_is_trade(fact):
         order.working_as = order.working_as or WorkingAs.NEW
-    elif working and not _is_older(fact, order):
-        order.working_as, order.working_at = working, fact.transact_time
+    elif working and (_says_that_all_traded(fact, order) or not _is_older(fact, order)):
+        order.working_as, order.working_at = working, max(fact.transact_time, order.working_at or fact.transact_time)
     if isinstance(fact, ExecutionReport):
         _learn_quantity(order, fact)
 
@@ -202,6 +202,10 @@ def _learn_quantity(order: OrderState, fact: ExecutionReport) -> None:
         order.order_qty = max(fact.order_qty, order.cum_qty)
     elif order.order_qty is None and fact.status == OrdStatus.FILLED and fact.cum_qty:
         order.order_qty = fact.cum_qty
+
+
+def _says_that_all_traded(fact: ExecutionReport | CancelRejected, order: OrderState) -> bool:
+    return fact.status == OrdStatus.FILLED and order.order_qty is not None and order.cum_qty >= order.order_qty
 
 
 def _is_older(fact: ExecutionReport | CancelRejected, order: OrderState) -> bool:

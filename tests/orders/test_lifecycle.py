@@ -126,6 +126,24 @@ def test_older_report_does_not_overwrite_a_newer_one():
     assert (order.working_as, order.working_at) == (WorkingAs.PENDING_CANCEL, at(2))
 
 
+def test_word_that_all_has_traded_ends_what_is_pending_even_if_it_is_older():
+    order = unsaved_order(cum_qty=Decimal(10))
+
+    lifecycle.apply(order, report(ExecType.PENDING_REPLACE, seconds=2))
+    lifecycle.apply(order, report(ExecType.ORDER_STATUS, seconds=1, status=OrdStatus.FILLED))
+
+    assert (lifecycle.status_of(order), order.working_at) == (OrdStatus.FILLED, at(2))
+
+
+def test_word_that_all_has_traded_waits_for_the_trades():
+    order = unsaved_order(cum_qty=Decimal(4))
+
+    lifecycle.apply(order, report(ExecType.PENDING_REPLACE, seconds=2))
+    lifecycle.apply(order, report(ExecType.ORDER_STATUS, seconds=1, status=OrdStatus.FILLED))
+
+    assert lifecycle.status_of(order) == OrdStatus.PENDING_REPLACE
+
+
 def test_trade_does_not_end_a_pending_cancel():
     order = unsaved_order(working_as=WorkingAs.PENDING_CANCEL, working_at=at(1))
 
