@@ -95,14 +95,13 @@ def _book(cause: Cause, known: Known, account: BrokerAccount) -> Book:
     most, least = min(top for _, top in ranges), max(bottom for bottom, _ in ranges)
     if cause.kind == BROKER_FAILED and cause.broker_name == name and _is_left(known, account):
         most = least = ZERO
-    power = (account.buying_power - (known.unreflected.get(name) or ZERO)) * _BUYING_POWER_USED
     stuck = cannot_trade(known, account)
     return Book(
         broker_name=name,
         gross=gross,
         most=most,
         least=min(least, most),
-        buying_power=max(power, ZERO),
+        buying_power=known.buying_power_of(account) * _BUYING_POWER_USED,
         cannot_give=stuck,
         cannot_take=stuck or _cannot_hold_more(known, account),
     )
@@ -116,7 +115,7 @@ def _is_left(known: Known, account: BrokerAccount) -> bool:
 def _under_limit(known: Known, name: str, gross: Decimal) -> tuple[Decimal, Decimal]:
     """Below the limit by the headroom; what is in between already may stay."""
     limit = limit_of(known, name)
-    if limit is None:
+    if limit is None or known.total_value <= 0:
         return ZERO, max(gross, known.total_value)
     aim = max(limit - known.settings.headroom, ZERO) * known.total_value
     return ZERO, aim if gross > limit * known.total_value else max(aim, gross)
@@ -139,10 +138,11 @@ def _drift_of(known: Known, account: BrokerAccount) -> Decimal:
     if cannot_trade(known, account):
         return ZERO
     whole, share = _among_usable(known, account)
-    return known.gross[account.pk] / whole - share if whole and share is not None else ZERO
+    return known.gross[account.pk] / whole - share if whole else ZERO
 
 
 def _among_usable(known: Known, account: BrokerAccount) -> tuple[Decimal, Decimal]:
+    """Gross exposure of the accounts that can trade, and the account's share of their capital."""
     usable = [one for one in known.accounts if not cannot_trade(known, one)]
     capital = sum((one.allocation_percent for one in usable), ZERO)
     whole = sum((known.gross[one.pk] for one in usable), ZERO)
@@ -156,6 +156,8 @@ def cannot_trade(known: Known, account: BrokerAccount) -> Problem | None:
         return Problem("BROKER_DOWN", f"{name} does not answer: what it holds stays there", name)
     if account.status != BrokerAccount.Status.ACTIVE:
         return Problem("ACCOUNT_NOT_ACTIVE", f"{name} has the status {account.status}", name)
+    if account.currency not in known.rates:
+        return Problem("NO_FX_RATE", f"{name} is in {account.currency}, which has no exchange rate", name)
     if halted := stopped_by(known.book, name):
         return Problem("TRADING_HALTED", f"{name} is halted for {halted}", name)
     return None
@@ -166,6 +168,8 @@ def _cannot_hold_more(known: Known, account: BrokerAccount) -> Problem | None:
     text = account.unreconciled or (row.unreconciled if row else "")
     if text:
         return Problem("ACCOUNT_NOT_RECONCILED", f"{account.pk} may add nothing: {text}", account.pk)
+    if known.total_value <= 0 and limit_of(known, account.pk) is not None:
+        return Problem("NO_PORTFOLIO_VALUE", f"{account.pk} may add nothing: the portfolio's value is not known")
     if halted := kept_from_adding(known.book, account.pk):
         return Problem("TRADING_HALTED", f"{account.pk} may add nothing: halted for {halted}", account.pk)
     return None

@@ -28,7 +28,8 @@ _FeeSchedule = Annotated[str, expected(f"one of {', '.join(SCHEDULES)}", lambda 
 class Rebalancing(Strict):
     """The whole section.
 
-    `propose`: the desk looks by itself; `place`: it places what it proposed, up to `max_cost`, without a person.
+    `propose`: the desk looks by itself; `place`: it places what it proposed without a person, up to `max_cost`, unless
+    the gate would deny one of the orders now.
     `max_drift`: how far an account's share of all exposure may be from its `allocation_percent`, None is not watched.
     `headroom`: how far below a limit a plan goes, as a share. `failed_after`: seconds that a broker has failed.
     `leave_unreconciled`: move everything away from an account that is not reconciled, and answers.

@@ -87,7 +87,8 @@ def draft(cause: Cause, known: Known) -> Draft:
         }
         for book in books
     ]
-    return Draft(cause, known.total_value, legs, accounts, [*found.problems, *_unknown_fees(known, legs)])
+    problems = [*found.problems, *_unknown_value(known), *_unknown_fees(known, legs)]
+    return Draft(cause, known.total_value, legs, accounts, problems)
 
 
 class _Shares:
@@ -148,6 +149,15 @@ def ticket_for(leg: DraftLeg) -> OrderTicket:
     return OrderTicket(
         symbol=leg.symbol, side=leg.side, order_qty=leg.order_qty, broker_name=leg.broker_name, strategy=STRATEGY
     )
+
+
+def _unknown_value(known: Known) -> Iterator[Problem]:
+    if known.total_value <= 0:
+        missing = sorted({account.currency for account in known.accounts} - known.rates.keys())
+        why = f"no exchange rate for {', '.join(missing)}" if missing else "sync the brokers first"
+        yield Problem(
+            "NO_PORTFOLIO_VALUE", f"the portfolio's value is not known ({why}): no share of it can be limited"
+        )
 
 
 def _unknown_fees(known: Known, legs: Iterable[DraftLeg]) -> Iterator[Problem]:

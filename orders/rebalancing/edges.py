@@ -25,7 +25,7 @@ class Edge:
     @property
     def opening_side(self) -> Side:
         """The side of the order at the taker."""
-        return Side.BUY if self.giver.qty > 0 else Side.SELL
+        return self.giver.closing_side.opposite
 
     @property
     def given(self) -> Decimal:

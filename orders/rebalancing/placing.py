@@ -7,12 +7,11 @@ id. So whoever comes after a kill asks for the same again, and nothing is placed
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
 
 from django.db import transaction
-from django.db.models import Sum
 from django.utils import timezone
 
 from orders.changes import request_cancel
@@ -35,6 +34,7 @@ ATTEMPTS = 3
 AGAIN_AFTER = timedelta(seconds=20)
 # A leg of a stopped plan that was on its way into intake then has an order after this, or has none.
 IN_INTAKE_AT_MOST = timedelta(seconds=60)
+_MOVING = ("state", "attempt", "wanted_qty", "filled_qty", "sent_at", "not_before", "order", "text")
 Leg, Role = RebalanceLeg.State, RebalanceLeg.Role
 
 
@@ -65,28 +65,43 @@ def _take_up(plan_pk: int) -> list[RebalanceLeg]:
         plan = RebalancePlan.objects.select_for_update().get(pk=plan_pk)
         if not plan.is_running:
             return []
-        legs = list(plan.legs.select_for_update(of=("self",)).select_related("order").order_by("number"))
-        closing = {leg.move: leg for leg in legs if leg.role == Role.CLOSE}
-        for leg in legs:
-            _book(leg)
-            if plan.state == RebalancePlan.State.STOPPING:
+        legs = _booked(plan)
+        if plan.state == RebalancePlan.State.STOPPING:
+            for leg in legs:
                 _stand_down(leg, now)
-                leg.save()
-                continue
-            _reopen(leg, closing[leg.move])
-            if leg.state == Leg.WAITING and (leg.not_before is None or leg.not_before <= now):
-                _begin(leg, _wanted(leg, closing[leg.move]), now)
-            leg.save()
+        else:
+            _begin_what_may(legs, now)
+        RebalanceLeg.objects.bulk_update(legs, _MOVING)
         return [leg for leg in legs if leg.state == Leg.SENDING]
 
 
-def _book(leg: RebalanceLeg) -> None:
+def _booked(plan: RebalancePlan) -> list[RebalanceLeg]:
+    """The plan's legs, locked, as their orders stand now."""
+    legs = list(plan.legs.select_for_update().order_by("number"))
+    orders = orders_by_leg(legs)
+    for leg in legs:
+        _book(leg, orders[leg.number])
+    return legs
+
+
+def _begin_what_may(legs: Sequence[RebalanceLeg], now: datetime) -> None:
+    """Give each leg whose time has come its next attempt."""
+    closing = {leg.move: leg for leg in legs if leg.role == Role.CLOSE}
+    waiting = {symbol_key(leg.account_id, leg.symbol) for leg in closing.values() if leg.state == Leg.WAITING}
+    held = ExposureTotal.objects.in_bulk(waiting) if waiting else {}
+    for leg in legs:
+        _reopen(leg, closing[leg.move])
+        if leg.state == Leg.WAITING and (leg.not_before is None or leg.not_before <= now):
+            wanted = _leaving(leg, legs, held) if leg.role == Role.CLOSE else _entering(leg, closing[leg.move])
+            _begin(leg, wanted, now)
+
+
+def _book(leg: RebalanceLeg, orders: Iterable[Order]) -> None:
     """Take up what the leg's orders have traded, and whether the last one has ended."""
     if not leg.attempt:
         return
-    orders = Order.objects.filter(client_order_id__in=leg.attempt_ids)
-    leg.filled_qty = orders.aggregate(filled=Sum("cum_qty"))["filled"] or ZERO
-    leg.order = leg.order or orders.filter(client_order_id=leg.attempt_id(leg.attempt)).first()
+    leg.filled_qty = sum((order.cum_qty for order in orders), ZERO)
+    leg.order = next((one for one in orders if one.client_order_id == leg.attempt_id(leg.attempt)), None)
     if leg.order is None or leg.state not in (Leg.SENDING, Leg.WORKING):
         return
     leg.state = Leg.WORKING
@@ -105,24 +120,26 @@ def _book(leg: RebalanceLeg) -> None:
 
 def _reopen(leg: RebalanceLeg, closing: RebalanceLeg) -> None:
     """Let a leg go on that was done before a late fill at the other account: a cancel may come after a trade."""
-    if leg.role == Role.OPEN and leg.has_ended and leg.attempt < ATTEMPTS and _wanted(leg, closing):
+    if leg.role == Role.OPEN and leg.has_ended and leg.attempt < ATTEMPTS and _entering(leg, closing):
         leg.state = Leg.WAITING
 
 
-def _wanted(leg: RebalanceLeg, closing: RebalanceLeg) -> Decimal | None:
-    """What the leg's next order asks for; None while that is not known. Zero leaves it out."""
-    if leg.role == Role.CLOSE:
-        return min(leg.order_qty, _still_free(leg))
-    if not closing.has_ended:
-        return None
-    return _in_steps(leg, closing.filled_qty - leg.filled_qty)
+def _entering(leg: RebalanceLeg, closing: RebalanceLeg) -> Decimal | None:
+    """What a leg that enters asks for next: what has left; None while that is not known."""
+    return _in_steps(leg, closing.filled_qty - leg.filled_qty) if closing.has_ended else None
 
 
-def _still_free(leg: RebalanceLeg) -> Decimal:
-    """What of the plan is still held and in no working order; a leg never opens a position the other way round."""
-    row = ExposureTotal.objects.filter(pk=symbol_key(leg.account_id, leg.symbol)).first()
-    same_side = row is not None and (row.position_qty > 0) == (leg.side == Side.SELL)
-    return _in_steps(leg, free_qty(row)) if same_side else ZERO
+def _leaving(leg: RebalanceLeg, legs: Iterable[RebalanceLeg], held: Mapping[str, ExposureTotal]) -> Decimal:
+    """What a leg that leaves asks for: what is held, in no working order, and promised to no leg that is on its way.
+
+    So that the legs together never open a position the other way round.
+    """
+    row = held.get(symbol_key(leg.account_id, leg.symbol))
+    if row is None or (row.position_qty > 0) != (leg.side == Side.SELL):
+        return ZERO
+    beside = (one for one in legs if (one.role, one.account_id, one.symbol) == (leg.role, leg.account_id, leg.symbol))
+    promised = sum((one.wanted_qty for one in beside if one.state == Leg.SENDING), ZERO)
+    return min(leg.order_qty, _in_steps(leg, max(free_qty(row) - promised, ZERO)))
 
 
 def _in_steps(leg: RebalanceLeg, qty: Decimal) -> Decimal:
@@ -130,7 +147,7 @@ def _in_steps(leg: RebalanceLeg, qty: Decimal) -> Decimal:
 
 
 def _begin(leg: RebalanceLeg, wanted: Decimal | None, now: datetime) -> None:
-    """Give the leg its next attempt, or end it where nothing is left to ask for."""
+    """Give the leg its next attempt, or end it where nothing is left to ask for; None: that is not known yet."""
     if wanted is None:
         return
     if wanted <= 0:
@@ -205,12 +222,10 @@ def _conclude(plan_pk: int) -> None:
     """Book what the orders have done by now; end the plan when every leg has ended."""
     with transaction.atomic():
         plan = RebalancePlan.objects.select_for_update().get(pk=plan_pk)
-        legs = list(plan.legs.select_for_update(of=("self",)).select_related("order").order_by("number"))
         if not plan.is_running:
             return
-        for leg in legs:
-            _book(leg)
-            leg.save()
+        legs = _booked(plan)
+        RebalanceLeg.objects.bulk_update(legs, _MOVING)
         if not all(leg.has_ended for leg in legs):
             return
         before, plan.state, plan.ended_at = plan.state, _state_of(plan, legs), timezone.now()

@@ -61,8 +61,9 @@ def _problems(
 ) -> Iterator[Problem]:
     """What stays outside its range, and why."""
     seen: set[Problem] = set()
-    for book in books:
-        for one in _of_account(book, {one.broker_name: one for one in books}, places, ways, answer, taken):
+    by_name = {book.broker_name: book for book in books}
+    for book in by_name.values():
+        for one in _of_account(book, by_name, places, ways, answer, taken):
             if one not in seen:
                 seen.add(one)
                 yield one

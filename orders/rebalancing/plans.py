@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 SYSTEM = "system:rebalancing"
 FIRM_IS_FULL = "GROSS_EXPOSURE_EXCEEDS_LIMIT"
+DENIED = "WOULD_BE_DENIED"
 State = RebalancePlan.State
 
 
@@ -185,7 +186,7 @@ def _denials(leg: DraftLeg) -> Iterator[Problem]:
         if leg.role == RebalanceLeg.Role.CLOSE or denial["code"] != FIRM_IS_FULL:
             what = f"{leg.side} {plain(leg.order_qty)} {leg.symbol} at {leg.broker_name}"
             said = f"{denial['code']}: {denial['detail']}"
-            yield Problem("WOULD_BE_DENIED", f"{what}: {said}", leg.broker_name, leg.symbol)
+            yield Problem(DENIED, f"{what}: {said}", leg.broker_name, leg.symbol)
 
 
 def _without_plan(causes: Iterable[Cause]) -> Iterator[Cause]:
@@ -202,13 +203,19 @@ def _propose_for(cause: Cause, known: Known) -> RebalancePlan | None:
         log.warning("no plan for %s: %s", cause.key, conflict)
         return None
     log.warning("%s is proposed with %s orders: %s", plan, len(made.legs), cause.reason)
-    most = known.settings.max_cost
-    if known.settings.place and made.legs and (most is None or plan.cost <= most):
+    if _may_place(known, made):
         try:
             return approve(plan=plan, actor=SYSTEM, reason="the configuration has plans placed (rebalancing.place)")
         except Conflict as conflict:
             log.warning("%s waits for a person: %s", plan, conflict)
     return plan
+
+
+def _may_place(known: Known, made: Draft) -> bool:
+    """Whether the desk may place this without a person: what would leave and could not enter is one's to decide on."""
+    most = known.settings.max_cost
+    denied = any(problem.code == DENIED for problem in made.problems)
+    return known.settings.place and bool(made.legs) and not denied and (most is None or made.cost <= most)
 
 
 def _store(made: Draft, *, actor: str, lasts: int | None) -> RebalancePlan:

@@ -21,10 +21,12 @@ from orders.decision import price_problem, quote_of, read_exposure, read_market
 from orders.models import ReconciliationBreak
 from orders.rebalancing.configuration import Rebalancing, rebalancing_in_force
 from orders.rebalancing.words import ZERO
+from risk import fx
 from risk.exposure import account_key, holding_of
 from risk.models import ExposureTotal
 from risk.rulebook import current_rulebook
 from risk.rules import Place, Rulebook
+from tradingdesk.fields import MONEY_PLACES, fit
 
 STRATEGY = "rebalancing"
 Key = tuple[str, str]  # an account and a symbol
@@ -35,7 +37,8 @@ _COUNTS = Q(symbol="") | ~Q(position_qty=0) | ~Q(gross=0)
 class Known:
     """What the desk knows, as of `now`. `in_doubt` are symbols of an account on which desk and broker do not agree.
 
-    `gross` is the gross exposure of each account, held and entered.
+    `gross` is the gross exposure of each account, held and entered; `rates` is what one of each account's currency
+    costs in the base currency, without those that nobody knows.
     """
 
     now: datetime
@@ -48,6 +51,7 @@ class Known:
     listings: Mapping[Key, Listing]
     unreflected: Mapping[str, Decimal]
     failing_since: Mapping[str, datetime]
+    rates: Mapping[str, Decimal]
     in_doubt: Mapping[str, set[str]] = field(default_factory=dict)
     gross: Mapping[str, Decimal] = field(default_factory=dict)
 
@@ -56,8 +60,13 @@ class Known:
 
     @property
     def total_value(self) -> Decimal:
-        """Portfolio value over all enabled accounts, as the gate counts it."""
-        return sum((account.portfolio_value for account in self.accounts), ZERO)
+        """Portfolio value over all enabled accounts, as the gate counts it: 0, not known, while a rate is missing."""
+        return fx.total_value(self.accounts, self.rates)
+
+    def buying_power_of(self, account: BrokerAccount) -> Decimal:
+        """What an account may still buy for, in the base currency; 0 while its currency has no rate."""
+        left = account.buying_power - (self.unreflected.get(account.pk) or ZERO)
+        return fit(max(left, ZERO) * self.rates.get(account.currency, ZERO), MONEY_PLACES)
 
     def price_problem(self, key: Key) -> tuple[str, str] | None:
         """Why the quote of a symbol at an account cannot be used; None when it can."""
@@ -93,7 +102,7 @@ def read() -> Known:
     holdings = {(row.broker_name, row.symbol): row for row in rows if row.symbol and row.gross}
     held = {symbol for (_, symbol), row in holdings.items() if row.position_qty}
     listings = Listing.objects.filter(account__in=names, instrument__symbol__in=held)
-    listings = listings.select_related("instrument", "quote")
+    breaks = list(ReconciliationBreak.objects.filter(state=ReconciliationBreak.State.OPEN))
     return Known(
         now=timezone.now(),
         settings=rebalancing_in_force(),
@@ -106,8 +115,9 @@ def read() -> Known:
             (row.account_id, row.instrument.symbol): row for row in listings.select_related("instrument", "quote")
         },
         unreflected=_unreflected(min(held, default="")),
-        failing_since=_failing_since(accounts),
-        in_doubt=_in_doubt(),
+        failing_since=_failing_since(accounts, breaks),
+        rates=fx.rates_in_force({account.currency for account in accounts}),
+        in_doubt=_in_doubt(breaks),
     )
 
 
@@ -139,26 +149,22 @@ def _unreflected(symbol: str) -> Mapping[str, Decimal]:
     return read_exposure(market, symbol).unreflected if market else {}
 
 
-def _failing_since(accounts: Iterable[BrokerAccount]) -> dict[str, datetime]:
+def _failing_since(accounts: Iterable[BrokerAccount], breaks: Iterable[ReconciliationBreak]) -> dict[str, datetime]:
     """Since when an account's breaker has been open, or it has not been reconciled, by account."""
     found = {}
     for account in accounts:
         health = getattr(account, "health", None)
         if health is not None and not health.healthy and health.opened_at:
             found[account.pk] = health.opened_at
-    blocking = [one for one in _open_breaks() if not one.safe]
+    blocking = [one for one in breaks if not one.safe]
     for one in sorted(blocking, key=lambda row: row.opened_at):
         if any(account.pk == one.account_id and account.unreconciled for account in accounts):
             found.setdefault(one.account_id, one.opened_at)
     return found
 
 
-def _in_doubt() -> dict[str, set[str]]:
+def _in_doubt(breaks: Iterable[ReconciliationBreak]) -> dict[str, set[str]]:
     found = defaultdict(set)
-    for one in _open_breaks():
+    for one in breaks:
         found[one.account_id].add(one.symbol)
     return found
-
-
-def _open_breaks() -> list[ReconciliationBreak]:
-    return list(ReconciliationBreak.objects.filter(state=ReconciliationBreak.State.OPEN))

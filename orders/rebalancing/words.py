@@ -101,7 +101,7 @@ class Move:
     @property
     def opening_side(self) -> Side:
         """The side of the order at the taker."""
-        return Side.BUY if self.side is Side.SELL else Side.SELL
+        return self.side.opposite
 
 
 @dataclass(slots=True)

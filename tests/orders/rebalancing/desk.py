@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from brokers.models import BrokerAccount
 from orders.models import Order, Position, RebalancePlan
-from orders.rebalancing import placing
+from orders.rebalancing import placing, plans
 from risk.limits import LimitValue, set_limits
 from risk.models import Control
 from tests.factories import trading_desk
@@ -53,6 +53,17 @@ def close(order: Order) -> Order:
     broker = Counterparty(order)
     broker.tell(ExecType.CANCELED, status=OrdStatus.CANCELED)
     return broker.order
+
+
+def proposed() -> RebalancePlan:
+    """The plan for the one cause that holds."""
+    (plan,) = plans.propose_where_due()
+    return plan
+
+
+def approved() -> RebalancePlan:
+    """The same, to be placed."""
+    return plans.approve(plan=proposed(), actor="officer", reason="as planned")
 
 
 def placed(plan: RebalancePlan) -> list[Order]:
