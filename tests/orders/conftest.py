@@ -47,6 +47,12 @@ def desk(db):
 
 
 @pytest.fixture
+def traded(desk) -> None:
+    """The desk, once it has traded: this process knows its rules."""
+    submit()
+
+
+@pytest.fixture
 def gateway(monkeypatch) -> ScriptedGateway:
     """The worker's only way to the broker."""
     scripted = ScriptedGateway()

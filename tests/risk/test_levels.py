@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from risk.levels import HaltInForce, adds_exposure, closable, holds_back
 from risk.models import Level, Operation, Scope
 from risk.rules import Holding, ProposedOrder
-from tests.risk.test_gate import account, buy, found, frozen, held, judged, rules, sell
+from tests.risk.judging import account, buy, found, frozen, held, judged, rules, sell
 from tradingdesk.fix import OrdType, Side
 
 quantities = st.integers(0, 500).map(Decimal)

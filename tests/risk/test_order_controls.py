@@ -12,7 +12,7 @@ from risk.controls.volumes import VOLUME
 from risk.gate import Verdict, judge
 from risk.models import Control, Scope
 from risk.rules import CandidateAccount, Denial, ProposedOrder, Rulebook
-from tests.risk.test_gate import TOTAL_VALUE, account, buy, held, rules, sell
+from tests.risk.judging import TOTAL_VALUE, account, buy, held, rules, sell
 from tradingdesk.fix import OrdType
 
 

@@ -10,7 +10,7 @@ from risk.exposure import Exposure
 from risk.gate import judge, portfolio_denials
 from risk.models import Control, ExposureTotal, Scope
 from risk.rules import CandidateAccount, ProposedOrder, Rulebook
-from tests.risk.test_gate import account, buy, rules, sell
+from tests.risk.judging import account, buy, rules, sell
 
 TINY = Decimal("0.000001")
 
