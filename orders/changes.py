@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from orders import wakeups
 from orders.decision import Decision, Market, decide, lock_exposure, propose, store_decision
@@ -14,6 +13,7 @@ from orders.ids import next_request_id
 from orders.intake import known_market, with_prices
 from orders.legs import asked_exits
 from orders.models import Order, OrderRequest
+from orders.moving import order_event
 from orders.numerals import read_decimal
 from orders.ticket import OrderTicket
 from orders.tripping import trip
@@ -255,17 +255,4 @@ def _refuse_unreplaceable(order: Order, changes: Changes) -> None:
 
 
 def _record(kind: str, order: Order, actor: str, reason: str, after: dict | None = None) -> None:
-    trail.record(
-        trail.event(
-            kind,
-            actor=actor,
-            entity="order",
-            entity_key=order.client_order_id,
-            client_order_id=order.client_order_id,
-            broker_name=order.account_id or "",
-            symbol=order.symbol,
-            after=after,
-            reason=reason,
-            happened_at=timezone.now(),
-        )
-    )
+    trail.record(order_event(kind, order, actor=actor, after=after, reason=reason))

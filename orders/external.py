@@ -8,7 +8,7 @@ from brokers.messages import ExecutionReport
 from brokers.models import BrokerAccount, Listing
 from orders.legs import to_close
 from orders.models import Order
-from orders.moving import lock_book, lock_order, record_change, settle_reservation, state_of
+from orders.moving import lock_book, lock_order, order_event, record_change, settle_reservation, state_of
 from risk import exposure
 from tradingdesk.audit import trail
 from tradingdesk.fix import ClosedAs, OrderClass, OrdType, Side, TimeInForce
@@ -114,16 +114,6 @@ def _estimate(report: ExecutionReport, px: Decimal) -> Decimal:
 
 
 def _record(order: Order) -> None:
-    trail.record(
-        trail.event(
-            "order.adopted",
-            actor=f"system:broker.{order.account_id}",
-            entity="order",
-            entity_key=order.client_order_id,
-            client_order_id=order.client_order_id,
-            broker_name=order.account_id,
-            symbol=order.symbol,
-            after={"broker_order_id": order.broker_order_id, "side": order.side, "order_qty": order.order_qty},
-            reason="placed at the broker, not by the desk",
-        )
-    )
+    after = {"broker_order_id": order.broker_order_id, "side": order.side, "order_qty": order.order_qty}
+    about = {"after": after, "reason": "placed at the broker, not by the desk"}
+    trail.record(order_event("order.adopted", order, actor=f"system:broker.{order.account_id}", **about))

@@ -30,6 +30,7 @@ from orders.exits import exit_prices
 from orders.ids import new_client_order_id
 from orders.legs import add_legs, exit_columns, refuse_taken_ids
 from orders.models import Order, OrderRequest
+from orders.moving import order_event
 from orders.ticket import OrderTicket
 from orders.tripping import trip
 from orders.waiting import ask_approval, hold_back, in_short
@@ -218,13 +219,13 @@ def _wait(order: Order, decision: Decision, held: Exposure, proposed: ProposedOr
     ask_approval(order, asked_by=proposed.user, asked_at=timezone.now(), wait=wait)
 
 
-def enqueue_new(order: Order) -> OrderRequest:
-    """Put the order in its broker's outbox, and wake the worker once this is committed."""
+def enqueue_new(order: Order, client_order_id: str = "") -> OrderRequest:
+    """Put the order in its broker's outbox, under its own id or another, and wake the worker once this is committed."""
     request = OrderRequest(
         order=order,
         broker_name=order.account_id,
         kind=RequestKind.NEW,
-        client_order_id=order.client_order_id,
+        client_order_id=client_order_id or order.client_order_id,
         order_qty=order.order_qty,
         price=order.price,
         stop_px=order.stop_px,
@@ -353,31 +354,17 @@ def _refuse_inexact(ticket: OrderTicket) -> None:
 
 def _store_deferred(order: Order, ticket: OrderTicket, actor: str) -> None:
     insert(order)
-    trail.record(_event("order.new", order, actor, after={"deferred": True, **_summary(order)}))
+    after = {"deferred": True, **_summary(order)}
+    trail.record(order_event("order.new", order, actor=actor, request_id=order.request_id, after=after))
     wakeups.route_soon(order)
 
 
 def _record(order: Order, decision: Decision, actor: str) -> None:
-    kind = _KINDS.get(order.status, "order.routed")
+    kind, by = _KINDS.get(order.status, "order.routed"), {"actor": actor, "request_id": order.request_id}
+    after = {"status": order.status, "denials": order.denials}
     trail.record(
-        _event("order.new", order, actor, after=_summary(order)),
-        _event(
-            kind, order, actor, after={"status": order.status, "denials": order.denials}, reason=decision.choice.reason
-        ),
-    )
-
-
-def _event(kind: str, order: Order, actor: str, **facts):
-    return trail.event(
-        kind,
-        actor=actor,
-        entity="order",
-        entity_key=order.client_order_id,
-        client_order_id=order.client_order_id,
-        broker_name=order.account_id or "",
-        symbol=order.symbol,
-        request_id=order.request_id,
-        **facts,
+        order_event("order.new", order, after=_summary(order), **by),
+        order_event(kind, order, after=after, reason=decision.choice.reason, **by),
     )
 
 

@@ -64,18 +64,28 @@ def change_event(
     """The event of one move: what was before and after, of what changed."""
     after = state_of(order)
     changed = {name for name in after if after[name] != before[name]}
+    return order_event(
+        kind,
+        order,
+        actor=actor or f"system:broker.{order.account_id}",
+        request_id=order.request_id,
+        before={name: before[name] for name in changed},
+        after={**{name: after[name] for name in changed}, **detail},
+        reason=text,
+    )
+
+
+def order_event(kind: str, order: Order, *, actor: str, **facts: Any) -> AuditEvent:
+    """An event about an order, not written yet; `facts` are columns of `AuditEvent`."""
     return trail.event(
         kind,
-        actor=actor or f"system:broker.{order.account_id}",
+        actor=actor,
         entity="order",
         entity_key=order.client_order_id,
         client_order_id=order.client_order_id,
         broker_name=order.account_id or "",
         symbol=order.symbol,
-        request_id=order.request_id,
-        before={name: before[name] for name in changed},
-        after={**{name: after[name] for name in changed}, **detail},
-        reason=text,
+        **facts,
     )
 
 

@@ -6,12 +6,12 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from orders import wakeups
 from orders.changes import ticket_of
 from orders.decision import Decision, Market, decide, hold, lock_exposure, propose, reserve, store_decision, who_asked
 from orders.ids import next_request_id
-from orders.intake import known_market, with_prices
+from orders.intake import enqueue_new, known_market, with_prices
 from orders.models import Order, OrderRequest
+from orders.moving import order_event
 from orders.ticket import OrderTicket
 from orders.waiting import not_approved
 from risk import exposure
@@ -91,31 +91,15 @@ def _send_elsewhere(order: Order, decision: Decision, held: exposure.Exposure) -
     order.legs.update(account=order.account_id)
     store_decision(order, decision)
     number = order.requests.filter(kind=RequestKind.NEW).count() + 1
-    request = OrderRequest.objects.create(
-        order=order,
-        broker_name=order.account_id,
-        kind=RequestKind.NEW,
-        client_order_id=next_request_id(order.client_order_id, "N", number),
-        order_qty=order.order_qty,
-        price=order.price,
-        stop_px=order.stop_px,
-        trail_price=order.trail_price,
-        time_in_force=order.time_in_force,
-        send_before=order.send_before,
-    )
-    wakeups.send_soon(request)
+    enqueue_new(order, next_request_id(order.client_order_id, "N", number))
 
 
 def _record(order: Order, left: str, decision: Decision) -> None:
     trail.record(
-        trail.event(
+        order_event(
             "order.rerouted",
+            order,
             actor=ACTOR,
-            entity="order",
-            entity_key=order.client_order_id,
-            client_order_id=order.client_order_id,
-            broker_name=order.account_id,
-            symbol=order.symbol,
             request_id=order.request_id,
             before={"broker_name": left},
             after={"broker_name": order.account_id},
