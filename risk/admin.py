@@ -67,7 +67,7 @@ class LimitAdmin(ReadOnlyAdmin):
             return super().change_view(request, object_id, form_url, extra_context)
         form = LimitForm(request.POST or None, of=limit)
         remove = reverse("admin:risk_limit_remove", args=[limit.pk]) if self.may(request, "change") else ""
-        return self._ask(request, form, title=f"Change {limit}", of=limit, remove=remove)
+        return self._ask(request, form, title=f"Change {limit}", remove=remove)
 
     def remove_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take one limit away."""
@@ -76,12 +76,12 @@ class LimitAdmin(ReadOnlyAdmin):
             return redirect("admin:risk_limit_changelist")
         if not self.may(request, "change"):
             raise PermissionDenied
-        return self._ask(request, RemoveLimitForm(request.POST or None), title=f"Remove {limit}", of=limit)
+        return self._ask(request, RemoveLimitForm(request.POST or None, of=limit), title=f"Remove {limit}")
 
-    def _ask(self, request, form, *, title: str, of: Limit | None = None, remove: str = "") -> HttpResponse:
+    def _ask(self, request, form, *, title: str, remove: str = "") -> HttpResponse:
         if request.method == "POST" and form.is_valid():
-            value = form.limit_value(of)
-            if carry_out(form, lambda: self._set(request, value, form.cleaned_data["reason"])):
+            values = form.limit_values()
+            if carry_out(form, lambda: self._set(request, values, form.cleaned_data["reason"])):
                 return redirect("admin:risk_limit_changelist")
         back = reverse("admin:risk_limit_changelist")
         context = {
@@ -93,14 +93,14 @@ class LimitAdmin(ReadOnlyAdmin):
         }
         return self.page(request, "admin/desk/form.html", title=title, **context)
 
-    def _set(self, request: HttpRequest, value: LimitValue, reason: str) -> bool:
-        record = change_limits([value], actor=request.user.get_username(), reason=reason)
+    def _set(self, request: HttpRequest, values: list[LimitValue], reason: str) -> bool:
+        record = change_limits(values, actor=request.user.get_username(), reason=reason)
         done = (
             f"done, with {record}. The gate applies it from the next order on."
             if record
             else "it is like that already."
         )
-        self.message_user(request, f"{value.control}: {done}")
+        self.message_user(request, f"{values[0].control}: {done}")
         return True
 
 

@@ -62,7 +62,7 @@ class LimitSerializer(DeskSerializer):
 class LimitFilter(filters.FilterSet):
     class Meta:
         model = Limit
-        fields = ["control", "scope", "scope_key"]
+        fields = ["control", "scope", "scope_key", "hard"]
 
 
 class LimitList(ListAPIView):

@@ -5,7 +5,8 @@ Its keys are the controls themselves (`risk.controls`), so a new control is know
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -18,9 +19,11 @@ from risk.controls.control import ControlSpec, Unit
 from risk.limits import (
     LimitValue,
     check,
+    check_pairs,
     limits_in_force,
     must_refuse,
     out_of_range,
+    pair_problem,
     set_limits,
 )
 from risk.models import Control, Scope
@@ -49,21 +52,47 @@ _LISTED = (Control.RESTRICTED, Scope.SYMBOL)
 
 
 def _limit(spec: ControlSpec, scope: Scope) -> Any:
-    """Annotate one control's value: a number (or true), or a mapping of value and hard where it may only warn."""
-    may_warn = not must_refuse(spec, scope)
-    what = spec.unit.value + (", or a mapping of value and hard" if may_warn else "")
+    """Annotate one control's value: a number (or true), or a mapping where there may be a soft limit, too.
 
-    def read(found: Any) -> tuple[Decimal, bool]:
-        value, hard = found, not spec.warns_by_default
-        if may_warn and isinstance(found, dict) and "value" in found and not found.keys() - {"value", "hard"}:
-            value, hard = found["value"], found.get("hard", hard)
-        if spec.unit is Unit.FLAG and value is True:
-            value = 1
-        if not is_number(value) or not isinstance(hard, bool) or out_of_range(spec.control, Decimal(value)):
-            raise not_expected(what)
-        return Decimal(value), hard
+    It becomes the limits as values by whether they are hard.
+    """
+    forms = [spec.unit.value]
+    if spec.may_warn:
+        forms += [] if must_refuse(spec, scope) else ["a mapping of value and hard"]
+        forms += ["a mapping of soft and hard, the soft one tighter"]
 
-    return Annotated[tuple[Decimal, bool] | None, PlainValidator(read, json_schema_input_type=Any)]
+    def read(found: Any) -> dict[bool, Decimal]:
+        pair = {hard: _number(spec, value) for hard, value in by_hardness(found, spec).items()}
+        if not pair or None in pair.values() or not _may_be(spec, scope, pair):
+            raise not_expected(", or ".join(forms))
+        return pair
+
+    return Annotated[dict[bool, Decimal] | None, PlainValidator(read, json_schema_input_type=Any)]
+
+
+def by_hardness(found: Any, spec: ControlSpec) -> dict[bool, Any]:
+    """The values that a control is given in the section, by whether they are hard; none for what is no form of it."""
+    otherwise = not spec.warns_by_default
+    if not isinstance(found, dict):
+        return {otherwise: found} if found is not None else {}
+    if "value" in found and not found.keys() - {"value", "hard"} and isinstance(found.get("hard", True), bool):
+        return {found.get("hard", otherwise): found["value"]}
+    if found and not found.keys() - {"soft", "hard"}:
+        return {name == "hard": found[name] for name in ("hard", "soft") if name in found}
+    return {}
+
+
+def _number(spec: ControlSpec, value: Any) -> Decimal | None:
+    """A limit's value; None for what cannot be one."""
+    if spec.unit is Unit.FLAG and value is True:
+        value = 1
+    return None if not is_number(value) or out_of_range(spec.control, Decimal(value)) else Decimal(value)
+
+
+def _may_be(spec: ControlSpec, scope: Scope, pair: Mapping[bool, Decimal]) -> bool:
+    if False not in pair:
+        return True
+    return spec.may_warn and pair_problem(spec.control, scope, pair.get(True), pair[False]) is None
 
 
 def _limits_of(scope: Scope) -> type[BaseModel]:
@@ -143,6 +172,7 @@ def change_limits(values: Iterable[LimitValue], *, actor: str, reason: str) -> C
     values = list(values)
     for value in values:
         check(value)
+    check_pairs({value.key: value.value for value in (*_in_force(), *values)})
 
     def edited(section: dict[str, Any]) -> dict[str, Any]:
         for value in values:
@@ -166,7 +196,7 @@ def _recorded_limits(recorded: Any) -> list[LimitValue]:
 
 
 def _taken_away(limit: LimitValue) -> LimitValue:
-    return LimitValue(limit.control, None, limit.scope, limit.scope_key)
+    return replace(limit, value=None)
 
 
 def _with(section: dict[str, Any], limit: LimitValue) -> dict[str, Any]:
@@ -183,18 +213,22 @@ def _with(section: dict[str, Any], limit: LimitValue) -> dict[str, Any]:
 
 
 def _with_value(limits: dict[str, Any], limit: LimitValue) -> dict[str, Any]:
-    others = {control: value for control, value in limits.items() if control != limit.control}
-    if limit.value is None:
-        return others
-    spec = SPECS[limit.control]
-    value = True if spec.unit is Unit.FLAG else limit.value
-    if limit.hard is spec.warns_by_default:
-        value = {"value": value, "hard": limit.hard}
-    return limits | {str(limit.control): value}
+    spec, name = SPECS[limit.control], str(limit.control)
+    pair = by_hardness(limits.get(name), spec) | {limit.hard: True if spec.unit is Unit.FLAG else limit.value}
+    pair = {hard: value for hard, value in pair.items() if value is not None}
+    others = {control: value for control, value in limits.items() if control != name}
+    return limits | {name: _written(pair, spec)} if pair else others
+
+
+def _written(pair: Mapping[bool, Any], spec: ControlSpec) -> Any:
+    """A control's limits, by whether they are hard, as the file says them."""
+    if len(pair) == 2:
+        return {"soft": pair[False], "hard": pair[True]}
+    ((hard, value),) = pair.items()
+    return {"value": value, "hard": hard} if hard is spec.warns_by_default else value
 
 
 def _values(limits: BaseModel, scope: Scope, scope_key: str) -> Iterator[LimitValue]:
     for control in Control:
-        if found := getattr(limits, control.value, None):
-            value, hard = found
+        for hard, value in (getattr(limits, control.value, None) or {}).items():
             yield LimitValue(control.value, value, scope.value, scope_key, hard)

@@ -1,5 +1,7 @@
 """What people type to change limits."""
 
+from dataclasses import replace
+
 from django import forms
 
 from risk.limits import LimitValue
@@ -31,28 +33,46 @@ class LimitForm(ScopedForm):
         decimal_places=9,
         widget=TextField(placeholder="amount, quantity, share (0 to 1), count or seconds; 1 for yes").widget,
     )
-    hard = SwitchField(initial=True, help_text="refuses; otherwise it only warns")
+    hard = SwitchField(
+        initial=True, help_text="denies; a soft limit has a second person approve, and may stand below a hard one"
+    )
 
     def __init__(self, *args, of: Limit | None = None, **kwargs):
         super().__init__(*args, **kwargs)
+        self.of = of
         if of is None:
             return
         for name in ("control", "scope", "scope_key"):
             self.fields[name].initial, self.fields[name].disabled = getattr(of, name), True
         self.fields["value"].initial, self.fields["hard"].initial = f"{of.value.normalize():f}", of.hard
 
-    def limit_value(self, of: Limit | None) -> LimitValue:
+    def clean_hard(self) -> bool:
+        """Refuse to make it the limit that stands beside it already."""
+        hard, of = self.cleaned_data["hard"], self.of
+        if of is not None and hard is not of.hard:
+            beside = Limit.objects.filter(control=of.control, scope=of.scope, scope_key=of.scope_key, hard=hard)
+            if beside.exists():
+                kind = "hard" if hard else "soft"
+                raise forms.ValidationError(f"there is a {kind} one already: change that one, or remove this one")
+        return hard
+
+    def limit_values(self) -> list[LimitValue]:
         """What the stage function takes."""
-        given = {name: value for name, value in self.cleaned_data.items() if name != "reason"}
-        return LimitValue(**given)
+        given = LimitValue(**{name: value for name, value in self.cleaned_data.items() if name != "reason"})
+        was_other = self.of is not None and self.of.hard is not given.hard
+        return [replace(given, value=None, hard=self.of.hard), given] if was_other else [given]
 
 
 class RemoveLimitForm(ReasonForm):
     """Why a limit is taken away."""
 
-    def limit_value(self, of: Limit) -> LimitValue:
+    def __init__(self, *args, of: Limit, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.of = of
+
+    def limit_values(self) -> list[LimitValue]:
         """What the stage function takes: no value."""
-        return LimitValue(of.control, None, of.scope, of.scope_key)
+        return [LimitValue(self.of.control, None, self.of.scope, self.of.scope_key, self.of.hard)]
 
 
 class PortfolioRiskForm(forms.Form):

@@ -46,12 +46,12 @@ class Row:
 def limits_by_scope() -> Mapping[str, list[Row]]:
     """Every limit in force under the name of what it is about, the widest first."""
     order = {scope: number for number, scope in enumerate(Scope.values)}
-    limits = sorted(Limit.objects.all(), key=lambda one: (order[one.scope], one.scope_key, one.control))
+    limits = sorted(Limit.objects.all(), key=lambda one: (order[one.scope], one.scope_key, one.control, not one.hard))
     past = history_of_limits()
     groups: dict[str, list[Row]] = defaultdict(list)
     for use in use_of_limits(limits):
         limit = use.limit
-        row = Row(use, past.get((limit.control, limit.scope, limit.scope_key), []))
+        row = Row(use, past.get((limit.control, limit.scope, limit.scope_key, limit.hard), []))
         groups[f"{limit.get_scope_display()} {limit.scope_key}".strip()].append(row)
     return dict(groups)
 

@@ -6,7 +6,7 @@ People change limits by `risk.configuration.change_limits`, which comes here wit
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -20,12 +20,18 @@ from risk.models import Control, ExposureTotal, Limit, Scope
 from risk.scopes import check_scope, trail_columns
 from tradingdesk.audit import trail
 from tradingdesk.errors import InvalidInput
-from tradingdesk.fields import EXACT_DIGITS, QUANTITY_PLACES, decimal_places, significant_digits
+from tradingdesk.fields import EXACT_DIGITS, QUANTITY_PLACES, decimal_places, plain, significant_digits
+
+# Control, scope, scope_key, and whether it is hard.
+LimitKey = tuple[str, str, str, bool]
 
 
 @dataclass(frozen=True, slots=True)
 class LimitValue:
-    """What one limit shall be from now on; `value` None takes it away. `hard` False only warns."""
+    """What one limit shall be from now on; `value` None takes it away.
+
+    A scope may have a hard limit of a control and a soft one, which is tighter: each is a limit of its own.
+    """
 
     control: str
     value: Decimal | None
@@ -34,9 +40,9 @@ class LimitValue:
     hard: bool = True
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """What makes it one limit: control, scope and scope_key."""
-        return self.control, self.scope, self.scope_key
+    def key(self) -> LimitKey:
+        """What makes it one limit."""
+        return self.control, self.scope, self.scope_key, self.hard
 
 
 def limits_in_force() -> list[Limit]:
@@ -60,7 +66,8 @@ def set_limits(values: Iterable[LimitValue], *, actor: str, reason: str, replace
         rules_changed()
         in_force = {_key_of(limit): limit for limit in Limit.objects.all()}
         if replace_all:
-            wanted = {key: LimitValue(key[0], None, key[1], key[2]) for key in in_force if key not in wanted} | wanted
+            wanted = {key: taken_away(key) for key in in_force if key not in wanted} | wanted
+        check_pairs({key: limit.value for key, limit in in_force.items()} | {k: v.value for k, v in wanted.items()})
         changes = [(in_force.get(key), value) for key, value in wanted.items() if _differs(in_force.get(key), value)]
         trail.record(*[_write(limit, value, actor=actor, reason=reason) for limit, value in changes])
     return limits_in_force()
@@ -77,8 +84,40 @@ def rules_changed() -> None:
     firm.save(update_fields=["rules_version", "updated_at"])
 
 
-def _checked(values: Iterable[LimitValue]) -> dict[tuple[str, str, str], LimitValue]:
-    wanted: dict[tuple[str, str, str], LimitValue] = {}
+def taken_away(key: LimitKey) -> LimitValue:
+    """Say that a limit is to go."""
+    control, scope, scope_key, hard = key
+    return LimitValue(control, None, scope, scope_key, hard)
+
+
+def check_pairs(limits: Mapping[LimitKey, Decimal | None]) -> None:
+    """Refuse soft limits that could not do anything beside the hard one of their scope, or that need one.
+
+    Raises:
+        InvalidInput: names the first.
+    """
+    for (control, scope, scope_key, hard), value in limits.items():
+        if hard or value is None:
+            continue
+        if problem := pair_problem(control, scope, limits.get((control, scope, scope_key, True)), value):
+            code, text = problem
+            raise InvalidInput(code, f"{control}: {text}", "hard")
+
+
+def pair_problem(control: str, scope: str, hard: Decimal | None, soft: Decimal) -> tuple[str, str] | None:
+    """Say, as a code and in words, why a scope cannot have this soft limit beside this hard one (None: not set)."""
+    spec = SPECS[control]
+    if hard is None:
+        text = "a soft limit of the firm needs a hard one beside it"
+        return ("LIMIT_MUST_BE_HARD", text) if must_refuse(spec, scope) else None
+    if soft == hard or spec.tightest(soft, hard) != soft:
+        text = f"the soft limit {plain(soft)} must be tighter than the hard one {plain(hard)} beside it"
+        return "SOFT_LIMIT_NOT_TIGHTER", text
+    return None
+
+
+def _checked(values: Iterable[LimitValue]) -> dict[LimitKey, LimitValue]:
+    wanted: dict[LimitKey, LimitValue] = {}
     for value in values:
         check(value)
         if value.key in wanted:
@@ -101,14 +140,14 @@ def check(value: LimitValue) -> None:
         raise InvalidInput("SCOPE_NOT_APPLICABLE", f"{value.control} is set for: {scopes}; not {value.scope}", "scope")
     if value.value is not None:  # what is left of a user who is gone can be taken away
         check_scope(value.scope, value.scope_key)
-    if not value.hard and must_refuse(spec, value.scope):
+    if not value.hard and not spec.may_warn:
         raise InvalidInput("LIMIT_MUST_BE_HARD", f"{value.control} refuses; it cannot only warn", "hard")
     if value.value is not None and (wrong := out_of_range(value.control, value.value)):
         raise InvalidInput("LIMIT_OUT_OF_RANGE", f"{value.control}={value.value}: {wrong}", "value")
 
 
 def must_refuse(spec: ControlSpec, scope: str) -> bool:
-    """Whether a control's limit cannot only warn here: without a hard one of the firm there is no trading."""
+    """Whether there is no soft limit of a control alone here: without a hard one of the firm there is no trading."""
     return not spec.may_warn or (spec.required and scope == Scope.FIRM)
 
 
@@ -131,7 +170,7 @@ def out_of_range(control: str, value: Decimal) -> str:
 def _differs(limit: Limit | None, value: LimitValue) -> bool:
     if limit is None or value.value is None:
         return (limit is None) is not (value.value is None)
-    return (limit.value, limit.hard) != (value.value, value.hard)
+    return limit.value != value.value
 
 
 def _write(limit: Limit | None, value: LimitValue, *, actor: str, reason: str):
@@ -140,8 +179,8 @@ def _write(limit: Limit | None, value: LimitValue, *, actor: str, reason: str):
     if value.value is None:
         limit.delete()
     else:
-        row = limit or Limit(control=value.control, scope=value.scope, scope_key=value.scope_key)
-        row.value, row.hard = value.value, value.hard
+        row = limit or Limit(control=value.control, scope=value.scope, scope_key=value.scope_key, hard=value.hard)
+        row.value = value.value
         row.set_by, row.reason, row.set_at = actor, reason, timezone.now()
         row.save()
     after = None if value.value is None else _as_json(value.value, value.hard)
@@ -149,7 +188,7 @@ def _write(limit: Limit | None, value: LimitValue, *, actor: str, reason: str):
         "limit.changed",
         actor=actor,
         entity="limit",
-        entity_key=":".join(filter(None, value.key)),
+        entity_key=":".join(filter(None, (value.control, value.scope, value.scope_key))),
         before=before,
         after=after,
         reason=reason,
@@ -161,5 +200,5 @@ def _as_json(value: Decimal, hard: bool) -> dict:
     return {"value": f"{value.normalize():f}", "hard": hard}
 
 
-def _key_of(limit: Limit) -> tuple[str, str, str]:
-    return limit.control, limit.scope, limit.scope_key
+def _key_of(limit: Limit) -> LimitKey:
+    return limit.control, limit.scope, limit.scope_key, limit.hard

@@ -93,9 +93,9 @@ def _cleared() -> Iterable[tuple[tuple[str, str], datetime]]:
 def _passed(mark: EquityMark) -> Iterable[Bound]:
     bounds = current_rulebook().bounds
     for control in WATCHED:
-        bound = bounds.get(control, {}).get(mark.scope, {}).get(mark.scope_key)
-        if bound is not None and mark.lost(control) > bound.value:
-            yield bound
+        for bound in bounds.get(control, {}).get(mark.scope, {}).get(mark.scope_key, ()):
+            if mark.lost(control) > bound.value:
+                yield bound
 
 
 def _trip(mark: EquityMark, bound: Bound) -> Halt:

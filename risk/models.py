@@ -101,7 +101,7 @@ def control_choices() -> list[tuple[str, str]]:
 
 
 class Limit(models.Model):
-    """One control's value for one scope. It changes only through `risk.limits.set_limits`."""
+    """One control's value for one scope, a hard and a soft one each; changed only through `risk.limits.set_limits`."""
 
     scope = models.CharField(max_length=16, choices=Scope, default=Scope.FIRM)
     scope_key = models.CharField(max_length=255, blank=True, default="")
@@ -114,11 +114,12 @@ class Limit(models.Model):
 
     class Meta:
         db_table = "risk_limits"
-        ordering = ["control", "scope", "scope_key"]
-        constraints = [models.UniqueConstraint(fields=["control", "scope", "scope_key"], name="limit_once")]
+        ordering = ["control", "scope", "scope_key", "-hard"]
+        constraints = [models.UniqueConstraint(fields=["control", "scope", "scope_key", "hard"], name="limit_once")]
 
     def __str__(self) -> str:
-        return f"{self.control} {self.scope} {self.scope_key} {self.value.normalize():f}"
+        what = f"{self.control} {self.scope} {self.scope_key} {self.value.normalize():f}"
+        return what if self.hard else f"{what} (soft)"
 
 
 class Halt(models.Model):

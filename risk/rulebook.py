@@ -46,7 +46,7 @@ def forget() -> None:
 
 
 def _read(version: int) -> Rulebook:
-    limits = {(row.control, row.scope, row.scope_key): (row.value, row.hard) for row in Limit.objects.all()}
+    limits = {(row.control, row.scope, row.scope_key, row.hard): row.value for row in Limit.objects.all()}
     return Rulebook(version=version, limits=limits, halts=_halts())
 
 

@@ -82,30 +82,30 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """Limits and halts in force, as of `version`. `limits` is keyed by (control, scope, scope_key).
+    """Limits and halts in force, as of `version`. `limits` is keyed by (control, scope, scope_key, hard).
 
-    `bounds` are the same limits by control, scope and key: asking for those of one order costs as many look-ups as
-    there are scopes in use, however many limits there are.
+    `bounds` are the same limits by control, scope and key, the hard one first: asking for those of one order costs as
+    many look-ups as there are scopes in use, however many limits there are.
     """
 
     version: int
-    limits: Mapping[tuple[str, str, str], tuple[Decimal, bool]]
+    limits: Mapping[tuple[str, str, str, bool], Decimal]
     halts: Mapping[tuple[str, str], Sequence[HaltInForce]]
-    bounds: Mapping[str, Mapping[str, Mapping[str, Bound]]] = field(init=False, repr=False, compare=False)
+    bounds: Mapping[str, Mapping[str, Mapping[str, tuple[Bound, ...]]]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
-        bounds: dict[str, dict[str, dict[str, Bound]]] = {}
-        for (control, scope, key), (value, hard) in self.limits.items():
-            bounds.setdefault(control, {}).setdefault(scope, {})[key] = Bound(control, value, hard, scope, key)
+        bounds: dict[str, dict[str, dict[str, tuple[Bound, ...]]]] = {}
+        for (control, scope, key, hard), value in self.limits.items():
+            here, bound = bounds.setdefault(control, {}).setdefault(scope, {}), Bound(control, value, hard, scope, key)
+            here[key] = (bound, *here.get(key, ())) if hard else (*here.get(key, ()), bound)
         object.__setattr__(self, "bounds", bounds)
 
     def bounds_at(self, control: str, place: Place) -> list[Bound]:
-        """The limits of one control that apply at a place, at most one for each scope."""
+        """The limits of one control that apply at a place, for each scope at most a hard and a soft one."""
         scopes = self.bounds.get(control)
         if not scopes:
             return []
-        found = [rows.get(getattr(place, scope)) for scope, rows in scopes.items()]
-        return [bound for bound in found if bound is not None]
+        return [bound for scope, rows in scopes.items() for bound in rows.get(getattr(place, scope), ())]
 
     def limit(self, control: str, place: Place | None = None) -> Decimal | None:
         """The tightest value at a place (the firm's if none is given); None when none is set."""

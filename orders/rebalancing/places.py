@@ -69,7 +69,7 @@ def _stuck(known: Known, account: BrokerAccount, symbol: str, listing: Listing |
     where = f"{symbol} at {account.pk}"
     if listing is None or not listing.tradable:
         return Problem("NOT_TRADABLE", f"{where} is not tradable", account.pk, symbol)
-    if (Control.RESTRICTED, Scope.SYMBOL, symbol) in known.book.limits:
+    if (Control.RESTRICTED, Scope.SYMBOL, symbol, True) in known.book.limits:
         return Problem("RESTRICTED_SYMBOL", f"{symbol} is restricted", symbol=symbol)
     if halted := stopped_by(known.book, account.pk, symbol):
         return Problem("TRADING_HALTED", f"{where} is halted for {halted}", account.pk, symbol)

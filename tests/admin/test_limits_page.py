@@ -51,6 +51,19 @@ def test_use_is_told_in_the_limits_own_unit_with_a_bar(viewer):
     assert "with each order" in text(answer)
 
 
+def test_soft_and_hard_limit_of_one_scope_have_a_line_a_bar_and_a_history_each(viewer):
+    rows.submitted(order_qty="1000", broker_name="alpaca")
+    soft = LimitValue(Control.PORTFOLIO_RISK_LIMIT, Decimal(200_000), hard=False)
+    change_limits([soft], actor="rita", reason="look at it early")
+    answer = viewer.get(URL)
+    both = [row for row in answer.context["groups"]["Firm"] if row.limit.control == "portfolio_risk_limit"]
+    assert [(row.limit.hard, row.value, row.use.percent) for row in both] == [
+        (True, "5,000,000", 3),
+        (False, "200,000", 91),
+    ]
+    assert [[past.changed_by for past in row.past] for row in both] == [[], ["rita"]]
+
+
 def test_desk_without_limits_is_told_what_that_means(viewer):
     Limit.objects.all().delete()
     assert "no limits configured means no trading" in text(viewer.get(URL)).lower()

@@ -68,6 +68,23 @@ def test_limit_is_changed_but_never_what_it_is_about(officer):
     assert (limit.control, limit.scope, limit.value, limit.reason) == ("max_order_qty", "firm", Decimal(50), "smaller")
 
 
+def test_limit_is_made_soft_and_the_hard_one_set_anew_beside_it(officer):
+    about = {"control": "max_order_qty", "scope": "symbol", "scope_key": "IBM", "reason": "two steps"}
+    officer.post(ADD_LIMIT, about | {"value": "80", "hard": "on"})
+    limit = Limit.objects.get(scope="symbol")
+    assert officer.post(change_of(limit), {"value": "70", "reason": "softer"}).status_code == 302
+    assert officer.post(ADD_LIMIT, about | {"value": "100", "hard": "on"}).status_code == 302
+    assert list(Limit.objects.filter(scope="symbol").values_list("value", "hard")) == [(100, True), (70, False)]
+
+    soft = Limit.objects.get(scope="symbol", hard=False)
+    answer = officer.post(change_of(soft), {"value": "90", "hard": "on", "reason": "harder"})
+    assert "there is a hard one already" in answer.content.decode()
+    assert Limit.objects.filter(scope="symbol").count() == 2
+    remove = reverse("admin:risk_limit_remove", args=[soft.pk])
+    assert officer.post(remove, {"reason": "hard is enough"}).status_code == 302
+    assert list(Limit.objects.filter(scope="symbol").values_list("value", "hard")) == [(100, True)]
+
+
 def test_limit_is_removed_with_a_reason(officer):
     officer.post(ADD_LIMIT, RESTRICT)
     limit = Limit.objects.get(control="restricted")

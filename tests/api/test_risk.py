@@ -1,8 +1,11 @@
 """Halts over HTTP, and limits and exposure to read."""
 
+from decimal import Decimal
+
 import pytest
 
 from orders.models import Order
+from risk.limits import LimitValue, set_limits
 from risk.models import Halt
 from tradingdesk.audit.models import AuditEvent
 
@@ -122,6 +125,13 @@ def test_limits_and_exposure_are_plain_figures(officer, trader, desk):
     account = Order.objects.get().account_id
     rows = officer.get(f"/api/v1/risk/exposure/?broker_name={account}&symbol=IBM").json()["results"]
     assert [(row["open_buy_qty"], row["open_buy_notional"], row["gross"]) for row in rows] == [("1", "182.4", "182.4")]
+
+
+def test_soft_limit_stands_beside_the_hard_one_of_its_scope(officer, desk):
+    set_limits([LimitValue("max_order_qty", Decimal(800), hard=False)], actor="rita", reason="early")
+    path = "/api/v1/risk/limits/?control=max_order_qty"
+    assert {row["hard"]: row["value"] for row in officer.get(path).json()["results"]} == {True: "1000", False: "800"}
+    assert [row["value"] for row in officer.get(f"{path}&hard=false").json()["results"]] == ["800"]
 
 
 def test_limits_tell_how_much_of_them_is_in_use(officer, trader, desk):

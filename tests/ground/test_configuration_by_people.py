@@ -76,7 +76,9 @@ def test_limit_of_every_kind_is_in_the_place_that_the_file_has_for_it(file, cont
 
 def test_hard_diversification_is_written_as_the_file_would(file):
     load(file, actor="ann")
-    record = change_limits([LimitValue("min_broker_diversification", Decimal(3), hard=True)], actor="rita", reason="x")
+    hard = LimitValue("min_broker_diversification", Decimal(3))
+    soft = LimitValue("min_broker_diversification", None, hard=False)
+    record = change_limits([soft, hard], actor="rita", reason="x")
     assert record.whole["risk"]["min_broker_diversification"] == {"value": 3, "hard": True}
     assert limits()["min_broker_diversification", "firm", ""] == (3, True)
 

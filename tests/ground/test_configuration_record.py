@@ -216,7 +216,9 @@ def test_load_config_of_a_wrong_file_is_one_line_and_exit_2(file):
     with pytest.raises(CommandError) as failure:
         run("desk.yaml")
     assert failure.value.returncode == 2
-    expected = "a number of 0 or more, or a mapping of value and hard"
+    expected = (
+        "a number of 0 or more, or a mapping of value and hard, or a mapping of soft and hard, the soft one tighter"
+    )
     assert str(failure.value) == f"desk.yaml:14: risk.max_order_qty: found 'many', expected {expected}"
     assert limits()["max_order_qty", Scope.FIRM, ""] == (100, True)
     assert ConfigurationRecord.objects.count() == 1

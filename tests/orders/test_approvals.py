@@ -82,6 +82,18 @@ def test_order_over_a_hard_limit_is_denied_and_never_waits():
     assert not Approval.objects.exists()
 
 
+def test_order_between_the_soft_and_the_hard_limit_of_one_scope_waits_and_beyond_both_is_denied():
+    limit(Control.MAX_ORDER_QTY, 80, Scope.SYMBOL, "IBM")  # soft at 50
+    assert [submit(order_qty=qty).status for qty in ("50", "51", "80", "81")] == [
+        "pending",
+        "pending_approval",
+        "pending_approval",
+        "denied",
+    ]
+    denied = Order.objects.get(order_qty=81)
+    assert {(one["limit"], one["scope"]) for one in denied.denials} == {("80", "symbol IBM")}
+
+
 def test_limit_that_only_warns_by_nature_holds_nothing_back():
     limit(Control.MIN_BROKER_DIVERSIFICATION, 5, hard=False)
     order = submit(order_qty="10")

@@ -320,8 +320,7 @@ class LimitMachine(RuleBasedStateMachine):
         set_limits([limit], actor="ann", reason="the machine's")
 
     def _limit(self, control: Control, scope: str = Scope.FIRM, scope_key: str = "") -> Decimal | None:
-        found = rulebook.current_rulebook().limits.get((control, scope, scope_key))
-        return found[0] if found else None
+        return rulebook.current_rulebook().limits.get((control, scope, scope_key, True))
 
     def _ask(self, ask) -> None:
         with self._desk_acts():

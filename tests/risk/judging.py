@@ -22,7 +22,7 @@ TOTAL_VALUE = Decimal(1_000_000)
 def rules(halts=None, soft=(), **changes) -> Rulebook:
     """The limits above, changed by control; None takes one away."""
     values = LIMITS | {Control(name): value for name, value in changes.items()}
-    limits = {(c, Scope.FIRM, ""): (Decimal(value), c not in soft) for c, value in values.items() if value is not None}
+    limits = {(c, Scope.FIRM, "", c not in soft): Decimal(value) for c, value in values.items() if value is not None}
     return Rulebook(version=7, limits=limits, halts=halts or {})
 
 

@@ -14,7 +14,7 @@ from tests.risk.judging import account, buy, found, judged, rules, sell
 def with_limit(control, value, scope, key, hard=True, **changes) -> Rulebook:
     """The limits above, and one more."""
     book = rules(**changes)
-    return Rulebook(book.version, {**book.limits, (control, scope, key): (Decimal(str(value)), hard)}, {})
+    return Rulebook(book.version, {**book.limits, (control, scope, key, hard): Decimal(str(value))}, {})
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,18 @@ def test_soft_limit_warns_and_the_hard_one_beyond_it_denies():
     assert beyond.all_warnings() == []
 
 
+def test_soft_and_hard_limit_of_one_scope_the_hard_one_is_judged_first():
+    book = with_limit(Control.MAX_ORDER_QTY, 80, Scope.FIRM, "", hard=False, max_order_qty=100)
+
+    at, over_soft, at_hard, over_hard = (judged(buy(qty), book=book) for qty in (80, 81, 100, 101))
+
+    assert (at.allowed, at.all_warnings()) == (True, [])
+    assert [(one.found, one.limit) for one in over_soft.all_warnings()] == [("81", "80")]
+    assert (over_soft.allowed, at_hard.allowed) == (True, True)
+    assert found(over_hard) == [("QUANTITY_EXCEEDS_MAXIMUM", "101", "100")]
+    assert over_hard.all_warnings() == []
+
+
 @pytest.mark.parametrize("hard", [True, False])
 def test_control_that_fails_or_knows_too_little_denies(monkeypatch, hard):
     def broken(case, bound):
@@ -101,7 +113,7 @@ def test_every_denial_says_what_would_pass():
 
 def test_limits_of_other_symbols_are_never_looked_at():
     book = rules()
-    many = {(Control.MAX_ORDER_QTY, Scope.SYMBOL, f"S{number}"): (Decimal(1), True) for number in range(1000)}
+    many = {(Control.MAX_ORDER_QTY, Scope.SYMBOL, f"S{number}", True): Decimal(1) for number in range(1000)}
 
     place = buy().place(account="alpaca")
 

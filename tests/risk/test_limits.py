@@ -1,5 +1,6 @@
 """Setting limits: all or none, with who and why, and seen by the next decision."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -8,6 +9,7 @@ from django.contrib.auth import get_user_model
 from risk.limits import LimitValue, limits_in_force, set_limits
 from risk.models import Control, ExposureTotal, Limit, Scope
 from risk.rulebook import current_rulebook
+from risk.rules import Place
 from tests.factories import BrokerAccountFactory
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.errors import InvalidInput
@@ -66,6 +68,54 @@ def test_limits_of_other_controls_and_scopes_stay_unless_all_are_replaced():
     assert AuditEvent.objects.get(broker_name="alpaca", after__isnull=True).before["value"] == "10"
 
 
+SOFT = LimitValue(Control.MAX_ORDER_NOTIONAL, Decimal(80), hard=False)
+HARD = LimitValue(Control.MAX_ORDER_NOTIONAL, Decimal(100))
+
+
+def pair() -> dict[bool, Decimal]:
+    return {limit.hard: limit.value for limit in Limit.objects.filter(control=Control.MAX_ORDER_NOTIONAL)}
+
+
+def test_scope_has_a_hard_limit_and_a_soft_one_each_changed_and_taken_away_alone():
+    set_limits([SOFT, HARD], actor="rita", reason="start")
+    assert pair() == {True: 100, False: 80}
+    set_one(replace(SOFT, value=Decimal(70)))
+    assert pair() == {True: 100, False: 70}
+    assert [one.value for one in current_rulebook().bounds_at(Control.MAX_ORDER_NOTIONAL, Place())] == [100, 70]
+    set_one(replace(SOFT, value=None))
+    assert pair() == {True: 100}
+    last = AuditEvent.objects.order_by("-id").first()
+    assert (last.entity_key, last.before, last.after) == (
+        "max_order_notional:firm",
+        {"value": "70", "hard": False},
+        None,
+    )
+
+
+@pytest.mark.parametrize("soft", ["100", "100.5"])
+def test_soft_limit_that_never_counts_beside_the_hard_one_is_refused(soft):
+    set_one(HARD)
+    with pytest.raises(InvalidInput) as refusal:
+        set_one(replace(SOFT, value=Decimal(soft)))
+    assert (refusal.value.code, refusal.value.field) == ("SOFT_LIMIT_NOT_TIGHTER", "hard")
+    assert pair() == {True: 100}
+
+
+def test_soft_limit_is_the_longer_window_and_the_larger_count_where_more_is_tighter():
+    floors = [LimitValue(Control.MIN_BROKER_DIVERSIFICATION, Decimal(3 - hard), hard=hard) for hard in (True, False)]
+    windows = [LimitValue(Control.DUPLICATE_WINDOW, Decimal(60 - hard), hard=hard) for hard in (True, False)]
+    assert len(set_limits([*floors, *windows], actor="rita", reason="start")) == 4
+    with pytest.raises(InvalidInput, match="SOFT_LIMIT_NOT_TIGHTER"):
+        set_one(LimitValue(Control.DUPLICATE_WINDOW, Decimal(58), hard=False))
+
+
+def test_hard_limit_that_trading_needs_is_not_taken_away_from_beside_its_soft_one():
+    set_limits([SOFT, HARD], actor="rita", reason="start")
+    with pytest.raises(InvalidInput, match="LIMIT_MUST_BE_HARD"):
+        set_one(replace(HARD, value=None))
+    assert pair() == {True: 100, False: 80}
+
+
 def test_restricted_symbol_is_found_in_the_trail_by_its_symbol():
     set_one(LimitValue(Control.RESTRICTED, Decimal(1), Scope.SYMBOL, "XYZ"))
     assert AuditEvent.objects.get(symbol="XYZ").entity_key == "restricted:symbol:XYZ"
@@ -90,7 +140,7 @@ WRONG = {
     "no symbol": (LimitValue(Control.RESTRICTED, Decimal(1), Scope.SYMBOL, "<b>"), "INVALID_SYMBOL"),
     "not for the firm": (LimitValue(Control.RESTRICTED, Decimal(1)), "SCOPE_NOT_APPLICABLE"),
     "cannot only warn": (LimitValue(Control.MAX_QUOTE_AGE, Decimal(1), hard=False), "LIMIT_MUST_BE_HARD"),
-    "required, only warning": (LimitValue(Control.MAX_ORDER_NOTIONAL, Decimal(1), hard=False), "LIMIT_MUST_BE_HARD"),
+    "required, only warning": (LimitValue(Control.PORTFOLIO_RISK_LIMIT, Decimal(1), hard=False), "LIMIT_MUST_BE_HARD"),
     "unknown adapter": (LimitValue(Control.MAX_ORDER_QTY, Decimal(1), Scope.BROKER, "nobody"), "UNKNOWN_ADAPTER"),
     "unknown user": (LimitValue(Control.MAX_ORDER_QTY, Decimal(1), Scope.USER, "nobody"), "UNKNOWN_USER"),
     "no strategy": (LimitValue(Control.MAX_ORDER_QTY, Decimal(1), Scope.STRATEGY, ""), "INVALID_STRATEGY"),

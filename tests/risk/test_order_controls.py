@@ -49,7 +49,7 @@ def book(*limits) -> Rulebook:
     rows = dict(rules().limits)
     for control, value, *rest in limits:
         scope, key, hard = [*rest, *(Scope.FIRM, "", True)[len(rest) :]]
-        rows[control, scope, key] = (Decimal(str(value)), hard)
+        rows[control, scope, key, hard] = Decimal(str(value))
     return Rulebook(7, rows, {})
 
 

@@ -35,7 +35,7 @@ def book(*limits, halts=None) -> Rulebook:
     rows = {}
     for control, value, *where in limits:
         scope, key = where or (Scope.FIRM, "")
-        rows[control, scope, key] = (Decimal(str(value)), True)
+        rows[control, scope, key, True] = Decimal(str(value))
     return Rulebook(version=1, limits=rows, halts=halts or {})
 
 

@@ -83,11 +83,11 @@ def test_closing_a_short_is_let_through_though_it_raises_the_net():
 def test_exposure_to_a_symbol_is_that_of_all_accounts_and_of_every_limit_that_applies():
     held = exposure({"alpaca": {}, "other": {}}, {"other": {"gross": 15_000}})
     wide = book(Control.MAX_SYMBOL_EXPOSURE, 10**6)
-    limits = dict(wide.limits) | {(Control.MAX_SYMBOL_EXPOSURE, Scope.SYMBOL, "IBM"): (Decimal(25_000), True)}
+    limits = dict(wide.limits) | {(Control.MAX_SYMBOL_EXPOSURE, Scope.SYMBOL, "IBM", True): Decimal(25_000)}
 
     assert denials(buy(100), held, book(Control.MAX_SYMBOL_EXPOSURE, 25_000)) == []
     assert denials(buy(100), held, replace(wide, limits=limits)) == []
-    limits[Control.MAX_SYMBOL_EXPOSURE, Scope.SYMBOL, "IBM"] = (25_000 - TINY, True)
+    limits[Control.MAX_SYMBOL_EXPOSURE, Scope.SYMBOL, "IBM", True] = 25_000 - TINY
     assert denials(buy(100), held, replace(wide, limits=limits)) == [("SYMBOL_EXPOSURE_EXCEEDS_LIMIT", "25000")]
 
 

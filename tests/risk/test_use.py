@@ -144,8 +144,8 @@ def change(value, *, by: str, reason: str, **where) -> None:
     change_limits([LimitValue(control, number, **where)], actor=by, reason=reason)
 
 
-def told(*key) -> list[tuple]:
-    return [(past.changed_by, past.reason, past.before, past.after) for past in history_of_limits()[key]]
+def told(*key, hard=True) -> list[tuple]:
+    return [(past.changed_by, past.reason, past.before, past.after) for past in history_of_limits()[*key, hard]]
 
 
 def test_history_tells_every_value_with_who_and_why_latest_first():
