@@ -6,12 +6,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 LOOK_EVERY_S = 0.01
+WITHIN_S = 30.0
 
 
-def eventually(condition: Callable[[], T], what: str = "it", within: float = 30.0) -> T:
+def eventually(condition: Callable[[], T], what: str = "it", within: float | None = None) -> T:
     """Wait until the condition gives something true, and give that; fail when it does not within so many seconds."""
-    deadline = time.monotonic() + within
+    patience = WITHIN_S if within is None else within
+    deadline = time.monotonic() + patience
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come about within {within:g} s"
+        assert time.monotonic() < deadline, f"{what} did not come about within {patience:g} s"
         time.sleep(LOOK_EVERY_S)
     return found
