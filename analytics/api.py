@@ -27,8 +27,12 @@ class AccountShareSerializer(serializers.Serializer):
 class PortfolioSerializer(serializers.Serializer):
     """What all accounts are worth together, in the base currency."""
 
-    total_value = PlainDecimal()
-    cash = PlainDecimal()
+    base_currency = serializers.CharField()
+    without_rate = serializers.ListField(
+        child=serializers.CharField(), help_text="currencies of accounts that no exchange rate is known for"
+    )
+    total_value = PlainDecimal(help_text="0, which is not known, while a rate is missing")
+    cash = PlainDecimal(help_text="0, which is not known, while a rate is missing")
     gross_exposure = PlainDecimal()
     open_positions = serializers.IntegerField()
     open_orders = serializers.IntegerField()

@@ -1,18 +1,20 @@
 """The first page of the back office: a few bounded reads over indexes, whatever the tables hold."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, DecimalField, F, Q, Sum
 from django.http import HttpRequest
 from django.utils import timezone
 
 from brokers.models import BrokerAccount
 from orders.models import Execution, Order
+from risk.fx import converted, rates_in_force
 from risk.models import Control, ExposureTotal, Halt, Limit, Scope
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.fix import ExecType
@@ -39,7 +41,7 @@ CHART_OPTIONS = json.dumps(
 
 @dataclass(slots=True)
 class AccountLine:
-    """One account's figures beside what it should carry. Shares are of 1; None when nothing is held anywhere."""
+    """One account's figures beside what it should carry. Shares are of 1; None when nothing is held, or not known."""
 
     account: BrokerAccount
     share: Decimal | None
@@ -55,11 +57,12 @@ class AccountLine:
 
 @dataclass(slots=True)
 class Usage:
-    """How much of a limit is used; `limit` None means that none is set, and nothing trades."""
+    """How much of a limit is used; `limit` None: none is set, and nothing trades, or it is not known (`unknown`)."""
 
     label: str
     used: Decimal
     limit: Decimal | None
+    unknown: bool = False
 
     @property
     def percent(self) -> int:
@@ -74,10 +77,15 @@ class Usage:
 
 @dataclass(slots=True)
 class Overview:
-    """What the page shows; a part that the person may not see is left empty."""
+    """What the page shows; a part that the person may not see is left empty.
 
+    Sums are in the base currency; None, not known, while a rate is missing, whose currencies `without_rate` has.
+    """
+
+    currency: str = field(default_factory=lambda: settings.DESK_BASE_CURRENCY)
+    without_rate: list[str] = field(default_factory=list)
     accounts: list[AccountLine] = field(default_factory=list)
-    total: dict[str, Decimal] = field(default_factory=dict)
+    total: dict[str, Decimal | None] = field(default_factory=dict)
     orders: dict[str, Any] = field(default_factory=dict)
     fills: dict[str, Any] = field(default_factory=dict)
     usages: list[Usage] = field(default_factory=list)
@@ -113,12 +121,20 @@ def overview_for(may: Callable[[str], bool]) -> Overview:
 def _add_accounts(overview: Overview) -> None:
     accounts = list(BrokerAccount.objects.select_related("health"))
     enabled = [account for account in accounts if account.enabled]
+    rates = rates_in_force({account.currency for account in enabled})
+    overview.without_rate = sorted({account.currency for account in enabled} - rates.keys())
     names = ("portfolio_value", "equity", "cash", "buying_power")
-    overview.total = {name: sum((getattr(account, name) for account in enabled), ZERO) for name in names}
+    overview.total = {name: _sum((getattr(one, name), rates.get(one.currency)) for one in enabled) for name in names}
     whole = overview.total["portfolio_value"]
     for account in accounts:
-        share = account.portfolio_value / whole if whole and account.enabled else None
-        overview.accounts.append(AccountLine(account, share))
+        value = converted(account.portfolio_value, rates.get(account.currency))
+        overview.accounts.append(AccountLine(account, value / whole if whole and account.enabled else None))
+
+
+def _sum(amounts: Iterable[tuple[Decimal, Decimal | None]]) -> Decimal | None:
+    """Add up amounts at their rates; None while one has no rate."""
+    values = [converted(value, rate) for value, rate in amounts]
+    return None if None in values else sum(values, ZERO)
 
 
 def _add_orders(overview: Overview) -> None:
@@ -135,14 +151,20 @@ def _add_orders(overview: Overview) -> None:
 
 
 def _fills_today() -> dict[str, Any]:
-    """Count today's trades (UTC) by the hour, in one pass over the index of their time."""
+    """Count today's trades (UTC) by the hour, in one pass over the index of their time; with their worth."""
     midnight = timezone.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     value = Sum(F("last_qty") * F("last_px"), output_field=DecimalField(max_digits=38, decimal_places=9))
     by_hour = {f"hour_{hour}": Count("pk", filter=_in_hour(midnight, hour)) for hour in HOURS}
     today = Execution.objects.filter(transact_time__gte=midnight, exec_type=ExecType.TRADE)
-    found = today.order_by().aggregate(count=Count("pk"), value=value, **by_hour)
-    hours = [found[f"hour_{hour}"] for hour in HOURS]
-    return {"count": found["count"], "value": found["value"] or ZERO, "hours": hours}
+    found = today.order_by().values("instrument__currency").annotate(count=Count("pk"), value=value, **by_hour)
+    rows = {row["instrument__currency"]: row for row in found}
+    rates = rates_in_force(rows.keys())
+    return {
+        "count": sum(row["count"] for row in rows.values()),
+        "value": _sum((row["value"], rates.get(currency)) for currency, row in rows.items()),
+        "without_rate": sorted(rows.keys() - rates.keys()),
+        "hours": [sum(row[f"hour_{hour}"] for row in rows.values()) for hour in HOURS],
+    }
 
 
 def _in_hour(midnight: datetime, hour: int) -> Q:
@@ -152,21 +174,20 @@ def _in_hour(midnight: datetime, hour: int) -> Q:
 
 def _add_usages(overview: Overview) -> None:
     totals = dict(ExposureTotal.objects.filter(key__startswith="1:").values_list("broker_name", "gross"))
-    limits = {
-        (limit.control, limit.scope, limit.scope_key): limit.value
-        for limit in Limit.objects.filter(control__in=[Control.PORTFOLIO_RISK_LIMIT, Control.MAX_BROKER_ALLOCATION])
-    }
+    hard = Limit.objects.filter(control__in=[Control.PORTFOLIO_RISK_LIMIT, Control.MAX_BROKER_ALLOCATION], hard=True)
+    limits = {(limit.control, limit.scope, limit.scope_key): limit.value for limit in hard}
     gross = sum(totals.values(), ZERO)
     overview.usages.append(Usage("Gross exposure", gross, limits.get((Control.PORTFOLIO_RISK_LIMIT, Scope.FIRM, ""))))
-    whole = overview.total.get("portfolio_value", ZERO)
+    whole = overview.total.get("portfolio_value")
     for line in overview.accounts:
         line.gross = totals.get(line.account.pk, ZERO)
-        overview.usages.append(Usage(f"Exposure at {line.account.pk}", line.gross, _share_limit(limits, line, whole)))
+        limit = _share_limit(limits, line, whole)
+        overview.usages.append(Usage(f"Exposure at {line.account.pk}", line.gross, limit, unknown=whole is None))
 
 
-def _share_limit(limits: dict, line: AccountLine, whole: Decimal) -> Decimal | None:
+def _share_limit(limits: dict, line: AccountLine, whole: Decimal | None) -> Decimal | None:
     """An account's largest exposure as an amount: the tighter share, of the total portfolio value."""
-    keys = ((Scope.FIRM, ""), (Scope.ACCOUNT, line.account.pk))
+    keys = ((Scope.FIRM, ""), (Scope.BROKER, line.account.adapter), (Scope.ACCOUNT, line.account.pk))
     shares = [
         limits[Control.MAX_BROKER_ALLOCATION, *key] for key in keys if (Control.MAX_BROKER_ALLOCATION, *key) in limits
     ]

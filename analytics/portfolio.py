@@ -3,11 +3,13 @@
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
+
 from brokers.models import BrokerAccount
 from orders.holdings import broker_allocations, total_portfolio_value, values_by_broker
 from orders.models import Order, Position
 from risk.exposure import account_key
-from risk.fx import sum_or_unknown
+from risk.fx import rates_in_force, sum_or_unknown
 from risk.models import ExposureTotal
 
 
@@ -19,7 +21,10 @@ def portfolio() -> dict[str, Any]:
     accounts = list(BrokerAccount.objects.all())
     gross, shares = _gross_by_account(accounts), broker_allocations()
     counting = [account for account in accounts if account.enabled]
+    currencies = {account.currency for account in counting}
     return {
+        "base_currency": settings.DESK_BASE_CURRENCY,
+        "without_rate": sorted(currencies - rates_in_force(currencies).keys()),
         "total_value": total_portfolio_value(),
         "cash": sum_or_unknown(values_by_broker("cash").values()),
         "gross_exposure": sum((gross[account.broker_name] for account in counting), Decimal(0)),

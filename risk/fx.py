@@ -50,13 +50,13 @@ def rates_in_force(currencies: Collection[str]) -> dict[str, Decimal]:
 
 def total_value(accounts: Iterable[BrokerAccount], known: Mapping[str, Decimal]) -> Decimal:
     """Portfolio value of these accounts; 0, which is not known, where one is in a currency without a rate."""
-    return sum_or_unknown(_converted(account.portfolio_value, known.get(account.currency)) for account in accounts)
+    return sum_or_unknown(converted(account.portfolio_value, known.get(account.currency)) for account in accounts)
 
 
 def worth(accounts: Collection[BrokerAccount], figure: str = "portfolio_value") -> dict[str, Decimal | None]:
     """One of the accounts' figures by name; None where the currency has no rate."""
     known = rates_in_force({account.currency for account in accounts})
-    return {one.broker_name: _converted(getattr(one, figure), known.get(one.currency)) for one in accounts}
+    return {one.broker_name: converted(getattr(one, figure), known.get(one.currency)) for one in accounts}
 
 
 def sum_or_unknown(values: Iterable[Decimal | None]) -> Decimal:
@@ -65,7 +65,8 @@ def sum_or_unknown(values: Iterable[Decimal | None]) -> Decimal:
     return ZERO if None in values else sum(values, ZERO)
 
 
-def _converted(value: Decimal, rate: Decimal | None) -> Decimal | None:
+def converted(value: Decimal, rate: Decimal | None) -> Decimal | None:
+    """An amount at a rate; None, which is not known, without one."""
     return None if rate is None else fit(value * rate, MONEY_PLACES)
 
 

@@ -8,7 +8,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from analytics.dashboard import overview_for
+from brokers.models import Instrument
 from risk.halts import halt
+from risk.models import ExchangeRate
 from tests import factories
 from tests.admin import rows
 from tests.admin.conftest import signed_in
@@ -35,6 +37,38 @@ def test_figures_are_the_tables(desk):
     assert (firm.used, firm.limit) == (Decimal("18240"), Decimal(5_000_000))
     assert [usage.limit for usage in accounts] == [Decimal(1_600_000)] * 2
     assert sum(usage.used for usage in accounts) == firm.used
+
+
+def in_euros(account, value: int) -> None:
+    """Put an account into euros, worth two dollars each."""
+    account.currency, account.portfolio_value = "EUR", Decimal(value)
+    account.save()
+    told = {"base_currency": "USD", "rate": Decimal(2), "told_at": timezone.now(), "source": "test"}
+    ExchangeRate.objects.create(currency="EUR", **told)
+
+
+def test_account_in_another_currency_counts_at_its_rate(desk, superuser):
+    in_euros(desk[1], 1_500_000)
+    factories.ExecutionFactory(last_qty=Decimal(3), last_px=Decimal(10), transact_time=timezone.now())
+    Instrument.objects.update(currency="EUR")
+    overview = overview_for(everything)
+    assert overview.total["portfolio_value"] == 4_000_000
+    assert [line.share for line in overview.accounts[:2]] == [Decimal("0.25"), Decimal("0.75")]
+    assert (overview.fills["count"], overview.fills["value"]) == (1, 60)
+    assert overview.usages[1].limit == 3_200_000
+    assert "USD, over all enabled accounts" in superuser.get(INDEX).content.decode()
+
+
+def test_sum_without_a_rate_is_unknown_and_says_why(desk, superuser):
+    in_euros(desk[1], 1_500_000)
+    ExchangeRate.objects.all().delete()
+    overview = overview_for(everything)
+    assert overview.total["portfolio_value"] is None
+    assert [line.share for line in overview.accounts] == [None, None]
+    assert overview.usages[1].unknown
+    body = " ".join(superuser.get(INDEX).content.decode().split())
+    assert "<strong>unknown</strong><span>no exchange rate for EUR</span>" in body
+    assert "2,500,000" not in body
 
 
 def test_disabled_account_counts_for_nothing(desk):

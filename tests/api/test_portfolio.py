@@ -25,6 +25,13 @@ def test_portfolio_adds_up_the_enabled_accounts_and_lists_all(viewer):
     assert shares == [("a", "0.75", "0.5"), ("b", "0.25", "0.5"), ("off", None, "0.5")]
 
 
+def test_portfolio_names_the_currencies_without_a_rate(viewer):
+    factories.BrokerAccountFactory(broker_name="a", portfolio_value=Decimal(300))
+    factories.BrokerAccountFactory(broker_name="b", portfolio_value=Decimal(100), currency="GBP")
+    answer = viewer.get("/api/v1/portfolio/").json()
+    assert (answer["base_currency"], answer["without_rate"], answer["total_value"]) == ("USD", ["GBP"], "0")
+
+
 def test_exposure_of_an_accepted_order_is_in_the_portfolio(client_of, desk):
     trader = client_of("trader")
     body = {"symbol": "IBM", "side": "buy", "order_qty": "10", "ord_type": "limit", "price": "182.40"}

@@ -25,6 +25,12 @@ def figure(value: str | None) -> str:
 
 
 @register.filter
+def known_money(value: Decimal | None) -> str:
+    """Show an amount; in words where it is not known."""
+    return "unknown" if value is None else shown.money(value)
+
+
+@register.filter
 def percent(value: str | None) -> str:
     """Show a share of 1 that JSON keeps as text, as per cent."""
     try:
