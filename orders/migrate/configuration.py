@@ -8,6 +8,7 @@
     risk.max_order_notional             risk.max_exposure_per_trade × the portfolio's value
     risk.portfolio_risk_limit           trading.max_positions × risk.max_exposure_per_trade × the portfolio's value
     risk.max_broker_allocation          1: there is one account
+    risk.max_daily_loss                 trading.max_daily_loss, an amount there and here
     risk.max_sector_exposure            risk.max_exposure_per_sector × the portfolio's value, as a comment to take away
                                         once symbols have sectors: the desk refuses orders in one without
 
@@ -41,7 +42,6 @@ OTHER_MEANINGS = {
     ("risk", "portfolio_risk_limit"): "a share of the portfolio at risk; here the name means gross exposure in USD",
     ("risk", "max_correlation"): "the desk has no limit of correlation",
     ("risk", "enabled"): "the gate cannot be switched off",
-    ("trading", "max_daily_loss"): "the desk has no limit of a day's loss yet",
     ("trading", "position_size_percent"): "a size that strategies aimed at, not a limit",
 }
 _PUT_IT_THERE = "   # the old file had the value itself: put it into the environment, and change it"
@@ -118,13 +118,15 @@ def _database(old: dict[str, Any]) -> Iterator[str]:
 
 
 def _risk(old: dict[str, Any], portfolio_value: Decimal | None) -> Iterator[str]:
-    per_trade, positions = _share(old, "risk", "max_exposure_per_trade"), _share(old, "trading", "max_positions")
+    per_trade, positions = _positive(old, "risk", "max_exposure_per_trade"), _positive(old, "trading", "max_positions")
     yield "risk:"
     yield from _amount("max_order_notional", "risk.max_exposure_per_trade", [per_trade, portfolio_value])
     of_whole = "trading.max_positions × risk.max_exposure_per_trade"
     yield from _amount("portfolio_risk_limit", of_whole, [positions, per_trade, portfolio_value])
     yield "  max_broker_allocation: 1             # there is one account"
-    if (per_sector := _share(old, "risk", "max_exposure_per_sector")) is not None:
+    if (daily_loss := _positive(old, "trading", "max_daily_loss")) is not None:
+        yield f"  max_daily_loss: {plain(daily_loss)}          # trading.max_daily_loss; past it nothing adds exposure"
+    if (per_sector := _positive(old, "risk", "max_exposure_per_sector")) is not None:
         amount = "..." if portfolio_value is None else plain(round(per_sector * portfolio_value, 2))
         yield f"  # max_sector_exposure: {amount}          # risk.max_exposure_per_sector × the portfolio's value"
         yield "  #   take the first # away once your symbols have sectors: an order in one without is refused then"
@@ -191,7 +193,7 @@ def _value(old: dict[str, Any], section: str, key: str) -> Any:
     return found.get(key) if isinstance(found, dict) else None
 
 
-def _share(old: dict[str, Any], section: str, key: str) -> Decimal | None:
+def _positive(old: dict[str, Any], section: str, key: str) -> Decimal | None:
     """A number above 0, or None."""
     found = _value(old, section, key)
     numeric = isinstance(found, int | Decimal) and not isinstance(found, bool)

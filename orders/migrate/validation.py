@@ -18,8 +18,10 @@ from django.db.models.functions import Cast
 
 from orders.migrate.mapping import EXECUTION, TABLES, Table
 from orders.migrate.moving import MODELS, Move, Tally
+from orders.migrate.openings import CARRIED_BY
 from orders.migrate.values import Reader
 from orders.models import Execution, QuarantinedRow
+from orders.openings import OPENING
 from orders.round_trips import LEGACY_EXEC_ID
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.fields import plain
@@ -133,7 +135,7 @@ def _sample(move: Move, table: Table, tally: Tally) -> Check:
 
 
 def _differences(model: type[models.Model], expected: dict[str, Any], there: models.Model) -> Iterator[str]:
-    carried = bool(getattr(there, "legacy", None)) and {"_opening", "_carried_by"} & there.legacy.keys()
+    carried = bool(getattr(there, "legacy", None)) and {OPENING, CARRIED_BY} & there.legacy.keys()
     left_out = _NOT_COMPARED | (_CARRIED if carried else set())
     for column, value in expected.items():
         found = getattr(there, model._meta.get_field(column).attname) if column not in left_out else value

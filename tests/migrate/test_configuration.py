@@ -79,7 +79,12 @@ def test_what_means_the_same_is_mapped(old):
             }
         },
         "database": {"url": "sqlite:///data/trading.db"},
-        "risk": {"max_order_notional": 5000, "portfolio_risk_limit": 75000, "max_broker_allocation": 1},
+        "risk": {
+            "max_order_notional": 5000,
+            "portfolio_risk_limit": 75000,
+            "max_broker_allocation": 1,
+            "max_daily_loss": 2000,
+        },
     }
 
 
@@ -132,8 +137,8 @@ def test_result_is_taken_by_load_config(old, tmp_path, value):
     call_command("load_config", new, stdout=StringIO())
     assert configuration_in_force().version == 1
     assert BrokerAccount.objects.get().settings["api_key"] == "${ALPACA_API_KEY}"
-    expected = {"max_broker_allocation"} | ({"max_order_notional", "portfolio_risk_limit"} if value else set())
-    assert {limit.control for limit in limits_in_force()} == expected
+    of_value = {"max_order_notional", "portfolio_risk_limit"} if value else set()
+    assert {limit.control for limit in limits_in_force()} == {"max_broker_allocation", "max_daily_loss", *of_value}
 
 
 @pytest.mark.django_db
@@ -142,13 +147,14 @@ def test_the_given_file_is_taken_by_the_desk(shared, old, tmp_path):
     new = tmp_path / "new.yaml"
     new.write_text(converted(shared / "legacy" / "config.yaml", "100000"))
     limits = {limit.control: limit.value for limit in plan(new).parsed["risk"].limits()}
-    assert limits == {"max_order_notional": 5000, "portfolio_risk_limit": 75000, "max_broker_allocation": 1}
+    of_value = {"max_order_notional": 5000, "portfolio_risk_limit": 75000}
+    assert limits == {**of_value, "max_broker_allocation": 1, "max_daily_loss": 2000}
 
 
 def test_limits_wait_where_the_portfolios_value_is_not_known(old):
     text = converted(old(), None)
     assert "# max_order_notional: ..." in text
-    assert yaml.safe_load(text)["risk"] == {"max_broker_allocation": 1}
+    assert yaml.safe_load(text)["risk"] == {"max_broker_allocation": 1, "max_daily_loss": 2000}
 
 
 def test_file_without_a_broker_is_refused(old):
