@@ -46,14 +46,14 @@ class ReturnForm(ReasonForm):
 def _choices(asked: list) -> list[tuple[str, str]]:
     """The latest versions, and those that are asked for."""
     rows = ConfigurationRecord.objects.only("version", "changed_at", "changed_by", "reason")
-    numbers = [int(number) for number in asked if str(number).removeprefix("-").isascii() and _is_small(number)]
+    numbers = [int(number) for number in asked if _is_small(number)]
     found = {row.version: row for row in [*rows[:OFFERED_AT_MOST], *rows.filter(version__in=numbers)]}
     return [(str(version), _title(found[version])) for version in sorted(found, reverse=True)]
 
 
 def _is_small(number: object) -> bool:
     text = str(number).removeprefix("-")
-    return text.isdigit() and len(text) < 10
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def _title(record: ConfigurationRecord) -> str:
