@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest
 from django.urls import reverse_lazy
+from django.utils.module_loading import import_string
 
 TICKET = reverse_lazy("admin:orders_order_add")
 PORTFOLIO_RISK = reverse_lazy("admin:risk_portfolio")
@@ -12,7 +13,18 @@ KILL_SWITCH = reverse_lazy("admin:risk_halt_switch")
 
 def sidebar(request: HttpRequest) -> dict:
     """Describe the side bar, as Unfold reads it."""
-    return {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION}
+    groups = [{**group, "items": [_counted(item, request) for item in group["items"]]} for group in NAVIGATION]
+    return {"show_search": True, "show_all_applications": False, "navigation": groups}
+
+
+def _counted(item: dict, request: HttpRequest) -> dict:
+    """Put a badge at an item whose `count` finds what waits there; none for who may not open it, and none of 0."""
+    if "count" not in item or not item["permission"](request):
+        return item
+    kept = vars(request).setdefault("desk_counts", {})  # a page asks for the side bar several times
+    if item["count"] not in kept:
+        kept[item["count"]] = import_string(item["count"])(request)
+    return {**item, "badge": kept[item["count"]], "badge_variant": "danger"}
 
 
 def _may(permission: str) -> Callable[[HttpRequest], bool]:
@@ -72,7 +84,7 @@ NAVIGATION = [
         "items": [
             _list("Accounts", "account_balance", "brokers", "brokeraccount"),
             _list("Health", "monitor_heart", "brokers", "accounthealth"),
-            _list("Breaks", "rule", "orders", "reconciliationbreak"),
+            {**_list("Breaks", "rule", "orders", "reconciliationbreak"), "count": "orders.admin.waiting.open_breaks"},
             _list("Comparisons", "compare_arrows", "orders", "reconciliationrun"),
             _list("Connections", "cable", "brokers", "accountlease"),
             _list("Instruments", "category", "brokers", "instrument"),
@@ -93,7 +105,10 @@ NAVIGATION = [
                 "permission": _may("risk.view_limit"),
                 "active": _on_limits,
             },
-            _list("Approvals", "approval", "orders", "approval"),
+            {
+                **_list("Approvals", "approval", "orders", "approval"),
+                "count": "orders.admin.waiting.approvals_to_decide",
+            },
             {"title": "Kill switch", "icon": "front_hand", "link": KILL_SWITCH, "permission": _may("risk.view_halt")},
             {**_list("Halts", "do_not_touch", "risk", "halt"), "active": _on_halts},
             {**_list("Exposure", "stacked_bar_chart", "risk", "exposuretotal"), "active": _on_exposure},

@@ -79,7 +79,7 @@ def test_timeline_is_in_the_order_things_happened(desk):
 
 def test_number_of_queries_does_not_grow_with_the_orders_history(desk, superuser):
     short, long = rows.order_with_history(1, rows=1), rows.order_with_history(2, rows=30)
-    assert queries_of(superuser, page_of(short)) == queries_of(superuser, page_of(long)) == 10
+    assert queries_of(superuser, page_of(short)) == queries_of(superuser, page_of(long)) == 12
 
 
 def test_sections_are_cut_at_the_latest_rows_and_say_so(desk, superuser, monkeypatch):

@@ -89,7 +89,7 @@ def test_queries_do_not_grow_with_the_desk(desk, superuser):
         factories.trading_desk(f"alpaca_{number}")
     with CaptureQueriesContext(connection) as many:
         assert superuser.get(INDEX).status_code == 200
-    assert len(few) == len(many) == 10
+    assert len(few) == len(many) == 12
 
 
 def test_empty_desk_has_an_overview(superuser):
