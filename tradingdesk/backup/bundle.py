@@ -110,6 +110,15 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sync_folder(folder: Path) -> None:
+    """See the names of a folder's files onto the disk, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _sign(file) -> None:
     """Put the digest of everything before it over the last characters, and see it onto the disk."""
     file.flush()

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from tradingdesk.audit import trail
 from tradingdesk.backup import postgres, sqlite
-from tradingdesk.backup.bundle import Bundle, Manifest, file_digest, read_bundle, write_bundle
+from tradingdesk.backup.bundle import Bundle, Manifest, file_digest, read_bundle, sync_folder, write_bundle
 from tradingdesk.backup.contents import BackupFailed, Contents
 from tradingdesk.config.record import configuration_in_force, file_in_force
 from tradingdesk.errors import DeskError
@@ -63,7 +63,7 @@ def _make(folder: Path, actor: str, name: str, say: Callable[[str], None]) -> Bu
         _verify(read_bundle(unfinished), contents, Path(work))
         path = folder / f"{name}-{now:%Y%m%dT%H%M%S}-{now.microsecond:06}.zip"
         os.replace(unfinished, path)
-        _sync(folder)
+        sync_folder(folder)
         return read_bundle(path)
 
 
@@ -135,12 +135,3 @@ def _only_one(folder: Path) -> Iterator[None]:
             if left.is_dir():
                 shutil.rmtree(left)
         yield
-
-
-def _sync(folder: Path) -> None:
-    """See the file's name onto the disk, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -20,7 +20,7 @@ from django.db import connection
 from psycopg import sql
 
 from tradingdesk.backup import postgres, sqlite
-from tradingdesk.backup.bundle import Bundle
+from tradingdesk.backup.bundle import Bundle, sync_folder
 from tradingdesk.backup.contents import Contents, refuse_unlike
 from tradingdesk.backup.programs import find_program, run_program
 from tradingdesk.errors import Conflict, InvalidInput
@@ -116,11 +116,7 @@ class SqlitePlace(Place):
         for suffix in ("-wal", "-shm", "-journal"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         os.replace(copied, self.path)
-        descriptor = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(self.path.parent)
 
 
 class PostgresPlace(Place):
