@@ -10,7 +10,7 @@ from tradingdesk.facts import Fact
 class AuditEvent(Fact):
     """One thing that happened, written in the transaction that made it so.
 
-    `kind` is a name of DOMAIN A7 (`order.new`, `risk.decision`, `execution`, `limit.changed`, ...).
+    `kind` names it: what it is about, and what happened to that (`order.new`, `order.denied`, `config.changed`).
     It names a broker in plain text and points at nothing, so it outlives what it tells about.
     On PostgreSQL the table has `xact_id` (xid8) too, filled by the database.
     """
