@@ -95,7 +95,9 @@ class OrderPath:
         return load.Plan(desk.url, desk.token, desk.database_url, prefix, clients, orders, paced)
 
     def _wait_until_filled(self, prefix: str) -> None:
-        done = lambda: self.database.execute(UNFINISHED, [f"{prefix}-%"]).fetchone() == (0,)  # noqa: E731
+        def done() -> bool:
+            return self.database.execute(UNFINISHED, [f"{prefix}-%"]).fetchone() == (0,)
+
         eventually(done, f"the orders {prefix} are filled", DRAIN_SECONDS)
 
     def _bare(self, prefix: str, clients: int, orders: int) -> bare_sdk.Outcome:
