@@ -203,6 +203,14 @@ class BrokerAdapter(ABC):
         """
         raise NotSupported(f"{self.label} cancels orders one by one")
 
+    def cancel_everything(self) -> None:
+        """Ask for cancels of all that the login's orders are, in an emergency.
+
+        As `cancel_all`, but it may reach more than the account: other accounts of the login, orders that no cancel of
+        their own would reach. Raises as `cancel_all` does.
+        """
+        self.cancel_all()
+
     @abstractmethod
     def replace(self, request: ReplaceOrder) -> ExecutionReport:
         """Ask for a change; the broker's first answer (which does not promise the change).

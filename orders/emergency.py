@@ -90,12 +90,20 @@ def set_halts(scopes: Iterable[tuple[str, str]], *, reason: str, actor: str) -> 
         return [halt(scope=scope, scope_key=key, **about) for scope, key in scopes]
 
 
-def cancel_everything(accounts: Iterable[BrokerAccount], *, timeout: float = TIMEOUT) -> list[Outcome]:
-    """Cancel everything at these brokers, all at once; what became of it after at most `timeout` seconds each."""
+def cancel_everything(
+    accounts: Iterable[BrokerAccount], *, timeout: float = TIMEOUT, whole_login: bool = False
+) -> list[Outcome]:
+    """Cancel everything at these brokers, all at once; what became of it after at most `timeout` seconds each.
+
+    `whole_login`: also what only a broker's own cancel of everything reaches, such as orders placed by hand at TWS,
+    though it takes other accounts of the login along. What is found and told is the account's own.
+    """
     until = time.monotonic() + timeout
     outcomes = [Outcome(account.broker_name, found=_known_to_work(account)) for account in accounts]
     threads = [
-        Thread(target=_cancel_at, args=(account, outcome, until), name=f"emergency-{account.pk}", daemon=True)
+        Thread(
+            target=_cancel_at, args=(account, outcome, until, whole_login), name=f"emergency-{account.pk}", daemon=True
+        )
         for account, outcome in zip(accounts, outcomes, strict=True)
     ]
     for thread in threads:
@@ -119,10 +127,10 @@ def _known_to_work(account: BrokerAccount) -> set[str]:
     return set(named.values_list("broker_order_id", flat=True))
 
 
-def _cancel_at(account: BrokerAccount, outcome: Outcome, until: float) -> None:
+def _cancel_at(account: BrokerAccount, outcome: Outcome, until: float, whole_login: bool) -> None:
     try:
         with beside(account) as adapter:
-            _Canceller(adapter, outcome, until).run()
+            _Canceller(adapter, outcome, until, whole_login).run()
     except BrokerError as error:
         outcome.problem = error.text
     except Exception as mistake:
@@ -135,13 +143,16 @@ def _cancel_at(account: BrokerAccount, outcome: Outcome, until: float) -> None:
 class _Canceller:
     """One broker's turn: list, cancel, and look again until nothing works or the time is over."""
 
-    def __init__(self, adapter: BrokerAdapter, outcome: Outcome, until: float):
-        self._adapter, self._outcome, self._until = adapter, outcome, until
+    def __init__(self, adapter: BrokerAdapter, outcome: Outcome, until: float, whole_login: bool):
+        self._adapter, self._outcome, self._until, self._whole_login = adapter, outcome, until, whole_login
         self._asked_at: dict[str, float] = {}
         self._may_ask_for_all = True
 
     def run(self) -> None:
         """Go on until the broker shows that nothing works and nothing of the desk's is on its way there."""
+        if self._whole_login:
+            self._look()
+            self._all_at_once(self._outcome.found - self._outcome.ended)  # also where nothing of the account's works
         while True:
             self._look()
             self._outcome.in_doubt = _in_doubt(self._outcome)
@@ -180,11 +191,15 @@ class _Canceller:
         self._each(due, self._cancel)
 
     def _all_at_once(self, due: set[str]) -> bool:
-        """Ask for all in one request; False where there is no such request, or the broker did not take it."""
-        self._may_ask_for_all = False
+        """Ask for all in one request; False where there is no such request, or the broker did not take it.
+
+        Asked again only for the whole login: what it reaches, nothing else may.
+        """
+        self._may_ask_for_all = self._whole_login
         try:
-            self._adapter.cancel_all()
+            self._adapter.cancel_everything() if self._whole_login else self._adapter.cancel_all()
         except NotSupported:
+            self._may_ask_for_all = False
             return False
         except OutcomeUnknown as error:
             self._outcome.problem = error.text

@@ -186,6 +186,29 @@ def test_halt_that_cannot_be_set_does_not_keep_orders_from_being_cancelled(desk,
     assert (working(desk, ALPACA), working(desk, TWS)) == (0, 0)
 
 
+@pytest.fixture
+def by_hand(desk) -> int:
+    """An order that somebody placed at TWS, which has no id that another client could cancel it by."""
+    order = {"symbol": "IBM", "action": "BUY", "quantity": "1", "order_type": "LMT", "lmt_price": "99", "tif": "GTC"}
+    return desk.admin.tws(TWS).place(**order)["perm_id"]
+
+
+def test_order_placed_by_hand_is_cancelled_only_where_everything_is_asked_for(desk, by_hand):
+    lines, _ = emergency_cancel("--timeout", "4", code=1)
+    assert "found 3, dispatched 2, acknowledged 2, unknown 1: NOT DONE" in lines[TWS]
+    assert working(desk, TWS) == 1
+
+    lines, _ = emergency_cancel("--everything")
+    assert lines[TWS] == "found 3, dispatched 1, acknowledged 1, unknown 0: nothing works there"
+    assert working(desk, TWS) == 0
+
+
+def test_everything_takes_one_request_at_each_broker_and_counts_what_it_ended(desk, by_hand):
+    lines, _ = emergency_cancel("--everything")
+    assert lines[ALPACA] == "found 2, dispatched 2, acknowledged 2, unknown 0: nothing works there"
+    assert lines[TWS] == "found 3, dispatched 3, acknowledged 3, unknown 0: nothing works there"
+
+
 def test_one_broker_is_halted_and_cancelled_alone(desk):
     lines, said = emergency_cancel("--broker", TWS)
     assert said.startswith(f"halted: account {TWS}")

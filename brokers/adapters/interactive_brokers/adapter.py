@@ -117,6 +117,10 @@ class Adapter(BrokerAdapter):
         """Ask for a cancel, of another client's order too; orders placed by hand have no id that TWS would take."""
         self._call(lambda session: self._cancel(session, request))
 
+    def cancel_everything(self) -> None:
+        """Ask for TWS's global cancel: every order of the login, by hand, of other programs and of other accounts."""
+        self._call(self._cancel_everything)
+
     def replace(self, request: ReplaceOrder) -> ExecutionReport:
         """Change an order in place: it keeps its broker's id and its label, so the report carries the request's id."""
         return self._call(lambda session: self._replace(session, request))
@@ -247,6 +251,10 @@ class Adapter(BrokerAdapter):
         with self._connection.ears.on(known.order_id) as heard:
             session.send(session.client.cancelOrder, known.order_id)
             await dialogue.cancel_answer(heard, known, self._patience)
+
+    async def _cancel_everything(self, session: Session) -> None:
+        await session.ready_for_orders()
+        session.send(session.client.reqGlobalCancel)
 
     async def _replace(self, session: Session, request: ReplaceOrder) -> ExecutionReport:
         await session.open_orders()  # the change is written upon what the order is now

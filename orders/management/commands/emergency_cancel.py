@@ -32,12 +32,21 @@ class Command(BaseCommand):
             help=f"for each broker; {TIMEOUT:g} if not given",
         )
 
-    def handle(self, *args: Any, reason: str, broker: list[str], timeout: float, **options: Any) -> None:
+        parser.add_argument(
+            "--everything",
+            action="store_true",
+            help="also what only a broker's own cancel of everything reaches: at Interactive Brokers orders placed by "
+            "hand at TWS, and those of every other account of the login",
+        )
+
+    def handle(
+        self, *args: Any, reason: str, broker: list[str], timeout: float, everything: bool, **options: Any
+    ) -> None:
         if timeout <= 0:
             raise CommandError("--timeout: give seconds above 0", returncode=USAGE)
         accounts = _accounts(broker)
         halted = self._halt(broker, reason)
-        outcomes = cancel_everything(accounts, timeout=timeout)
+        outcomes = cancel_everything(accounts, timeout=timeout, whole_login=everything)
         for outcome in outcomes:
             self.stdout.write(_in_words(outcome))
         recorded = self._record(outcomes, reason)
