@@ -1,9 +1,11 @@
 """People signed in to the back office, and a desk with one row of everything."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.test import Client
 
 from risk.rulebook import forget
@@ -35,6 +37,22 @@ def desk(db):
     forget()
     yield factories.trading_desk()
     forget()
+
+
+@pytest.fixture(scope="module")
+def desk_for_all(django_db_setup, django_db_blocker) -> Callable[[], AbstractContextManager]:
+    """A desk that all tests of a module share: each sees it as the first did, as what it changes is rolled back."""
+
+    @contextmanager
+    def made() -> Iterator[None]:
+        forget()
+        with django_db_blocker.unblock(), transaction.atomic():
+            factories.trading_desk()
+            yield
+            transaction.set_rollback(True)
+        forget()
+
+    return made
 
 
 def signed_in(person: User) -> Client:
