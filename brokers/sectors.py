@@ -4,7 +4,7 @@ from django.db import transaction
 
 from brokers.models import Instrument
 from tradingdesk.audit import trail
-from tradingdesk.errors import InvalidInput
+from tradingdesk.errors import InvalidInput, require_reason
 
 LONGEST = 64
 
@@ -16,8 +16,7 @@ def set_sector(*, instrument: Instrument, sector: str, actor: str, reason: str) 
         InvalidInput: no reason, or a name that is too long.
     """
     sector = " ".join(sector.split())
-    if not reason.strip():
-        raise InvalidInput("REASON_REQUIRED", "say why the sector changes", "reason")
+    require_reason(reason, "the sector changes")
     if len(sector) > LONGEST:
         raise InvalidInput("TOO_LONG", f"sector: at most {LONGEST} characters", "sector")
     with transaction.atomic():

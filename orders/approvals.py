@@ -21,7 +21,7 @@ from orders.ticket import OrderTicket
 from orders.waiting import end_approval, in_short, is_the_same
 from risk.exposure import Exposure
 from risk.rules import Denial
-from tradingdesk.errors import Conflict, DeskError, InvalidInput
+from tradingdesk.errors import Conflict, DeskError, require_reason
 from tradingdesk.fix import ClosedAs
 from tradingdesk.statements import update
 
@@ -55,7 +55,7 @@ def approve_order(*, order: Order, actor: str, reason: str) -> Order:
         SamePerson: `actor` entered the order.
         Conflict: it does not wait any more, or it passes soft limits that were not shown: look at it again.
     """
-    _require_reason(reason)
+    require_reason(reason)
     _refuse_own(_waiting(order), order, actor)
     ticket = ticket_of(order)
     market = with_prices(known_market(ticket), ticket)
@@ -74,7 +74,7 @@ def refuse_order(*, order: Order, actor: str, reason: str) -> Order:
         InvalidInput: no reason.
         Conflict: it does not wait any more.
     """
-    _require_reason(reason)
+    require_reason(reason)
     with transaction.atomic():
         held = _locked(order)
         if held.approval.expires_at <= held.now:
@@ -181,8 +181,3 @@ def _refuse_own(approval: Approval, order: Order, actor: str) -> None:
     entered_by = {approval.asked_by, order.submitted_by.get_username() if order.submitted_by_id else ""}
     if actor.casefold() in {name.casefold() for name in entered_by}:
         raise SamePerson("SAME_PERSON", f"{actor} entered this order: another person must approve it")
-
-
-def _require_reason(reason: str) -> None:
-    if not reason.strip():
-        raise InvalidInput("REASON_REQUIRED", "say why", "reason")

@@ -9,7 +9,7 @@ from risk.limits import rules_changed
 from risk.models import Halt, HaltedScope, Level, Operation
 from risk.scopes import check_scope, trail_columns
 from tradingdesk.audit import trail
-from tradingdesk.errors import Conflict, InvalidInput
+from tradingdesk.errors import Conflict, InvalidInput, require_reason
 
 
 def halts_in_force() -> list[Halt]:
@@ -36,7 +36,7 @@ def halt(
     Raises:
         InvalidInput: no reason, a scope that names nothing, or an operation or `flatten` that the level does not take.
     """
-    _require_reason(reason)
+    require_reason(reason)
     check_scope(scope, scope_key)
     _check_level(scope, level, operation, flatten)
     where = {"scope": scope, "scope_key": scope_key, "level": level, "operation": operation}
@@ -59,7 +59,7 @@ def resume(*, halt: Halt, reason: str, actor: str) -> Halt:
         InvalidInput: no reason.
         Conflict: someone has cleared it before.
     """
-    _require_reason(reason)
+    require_reason(reason)
     with transaction.atomic():
         rules_changed()
         halt = Halt.objects.select_for_update().get(pk=halt.pk)
@@ -69,11 +69,6 @@ def resume(*, halt: Halt, reason: str, actor: str) -> Halt:
         halt.save(update_fields=["cleared_by", "cleared_at", "clear_reason"])
         trail.record(_event("kill.resume", halt, actor=actor, reason=reason))
     return halt
-
-
-def _require_reason(reason: str) -> None:
-    if not reason.strip():
-        raise InvalidInput("REASON_REQUIRED", "say why", "reason")
 
 
 def _check_level(scope: str, level: str, operation: str, flatten: bool) -> None:

@@ -19,7 +19,7 @@ from risk.exposure import FIRM_KEY
 from risk.models import Control, ExposureTotal, Limit, Scope
 from risk.scopes import check_scope, trail_columns
 from tradingdesk.audit import trail
-from tradingdesk.errors import InvalidInput
+from tradingdesk.errors import InvalidInput, require_reason
 from tradingdesk.fields import EXACT_DIGITS, QUANTITY_PLACES, decimal_places, plain, significant_digits
 
 # Control, scope, scope_key, and whether it is hard.
@@ -60,8 +60,7 @@ def set_limits(values: Iterable[LimitValue], *, actor: str, reason: str, replace
         InvalidInput: an unknown control, a scope it does not go with, or a value out of range; nothing changed.
     """
     wanted = _checked(values)
-    if not reason.strip():
-        raise InvalidInput("REASON_REQUIRED", "say why the limits change", "reason")
+    require_reason(reason, "the limits change")
     with transaction.atomic():
         rules_changed()
         in_force = {_key_of(limit): limit for limit in Limit.objects.all()}

@@ -28,3 +28,13 @@ class Conflict(DeskError):
     """It does not go with what is already there."""
 
     http_status = 409
+
+
+def require_reason(reason: str, what: str = "") -> None:
+    """Refuse what nobody says why for; `what` ends the sentence "say why".
+
+    Raises:
+        InvalidInput: there is no reason.
+    """
+    if not reason.strip():
+        raise InvalidInput("REASON_REQUIRED", f"say why {what}".strip(), "reason")

@@ -21,7 +21,7 @@ from orders.rebalancing.reading import Known, ask_prices, read
 from orders.rebalancing.words import NotSolved, Problem
 from orders.wakeups import ADVANCE_REBALANCING, wake
 from tradingdesk.audit import trail
-from tradingdesk.errors import Conflict, InvalidInput
+from tradingdesk.errors import Conflict, require_reason
 from tradingdesk.fields import plain
 from tradingdesk.queues import DESK_QUEUE
 
@@ -49,7 +49,7 @@ def propose(*, actor: str, reason: str) -> RebalancePlan:
         InvalidInput: no reason.
         Conflict: a plan that was asked for is open, orders of a plan are under way, or there is nothing to do.
     """
-    _require_reason(reason)
+    require_reason(reason)
     if RebalancePlan.objects.filter(state__in=RebalancePlan.RUNNING).exists():
         raise Conflict("PLAN_IS_PLACED", "orders of a plan are under way; wait until it has ended")
     expire_plans()
@@ -84,7 +84,7 @@ def approve(*, plan: RebalancePlan, actor: str, reason: str) -> RebalancePlan:
         Conflict: it is not open any more or too old, its own proposer asks, it has no orders, another plan's orders
             are under way, or the book has changed by another plan since.
     """
-    _require_reason(reason)
+    require_reason(reason)
     try:
         with transaction.atomic():
             plan = _locked(plan)
@@ -102,7 +102,7 @@ def reject(*, plan: RebalancePlan, actor: str, reason: str) -> RebalancePlan:
     Raises:
         InvalidInput: no reason; Conflict: it is not open any more.
     """
-    _require_reason(reason)
+    require_reason(reason)
     with transaction.atomic():
         plan = _locked(plan)
         _refuse_decided(plan)
@@ -117,7 +117,7 @@ def stop(*, plan: RebalancePlan, actor: str, reason: str) -> RebalancePlan:
     Raises:
         InvalidInput: no reason; Conflict: no orders of it are being placed.
     """
-    _require_reason(reason)
+    require_reason(reason)
     with transaction.atomic():
         plan = _locked(plan)
         if plan.state != State.PLACING:
@@ -290,8 +290,3 @@ def _decide(plan: RebalancePlan, state: str, *, actor: str, reason: str, kind: s
 
 def _locked(plan: RebalancePlan) -> RebalancePlan:
     return RebalancePlan.objects.select_for_update().get(pk=plan.pk)
-
-
-def _require_reason(reason: str) -> None:
-    if not reason.strip():
-        raise InvalidInput("REASON_REQUIRED", "say why", "reason")

@@ -13,7 +13,7 @@ from orders.models import Execution, Order, Position, ReconciliationBreak, Recon
 from orders.reconcile.adjustments import ADJUSTMENT, Adjustment, adjustments
 from orders.reconcile.breaks import close, lock_memory, refresh_block
 from orders.reconcile.compare import POSITIONS, BreakKind
-from tradingdesk.errors import Conflict, InvalidInput
+from tradingdesk.errors import Conflict, InvalidInput, require_reason
 from tradingdesk.fix import ExecType, OrdStatus, OrdType, Side
 
 ACCEPT, KEEP = "accept", "keep"
@@ -31,8 +31,7 @@ def resolve_break(*, row: ReconciliationBreak, take: str, reason: str, actor: st
     """
     if take not in (ACCEPT, KEEP):
         raise InvalidInput("INVALID_CHOICE", f"take={take[:20]!r}: give {ACCEPT} or {KEEP}", "take")
-    if not reason.strip():
-        raise InvalidInput("REASON_REQUIRED", "say why the break ends so", "reason")
+    require_reason(reason, "the break ends so")
     with transaction.atomic():
         memory = lock_memory(row.account)
         row = ReconciliationBreak.objects.select_related("account", "order").get(pk=row.pk)

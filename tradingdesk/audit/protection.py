@@ -16,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from tradingdesk.audit import trail
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.audit.triggers import AMENDED, guard_of
-from tradingdesk.errors import InvalidInput
+from tradingdesk.errors import require_reason
 from tradingdesk.facts import Fact, FactChangeRefused
 
 
@@ -61,8 +61,7 @@ def amend_facts(*, actor: str, reason: str, **facts) -> Iterator[AuditEvent]:
         FactChangeRefused: there is no open transaction.
         IntegrityError: in the block, at the first change, if the role does not own the table.
     """
-    if not reason.strip():
-        raise InvalidInput("REASON_REQUIRED", "say why facts are amended", "reason")
+    require_reason(reason, "facts are amended")
     if not connection.in_atomic_block:
         raise FactChangeRefused("amend facts inside a transaction")
     guard = guard_of(connection)

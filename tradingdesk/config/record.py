@@ -20,7 +20,7 @@ from tradingdesk.config.document import Document, read_document
 from tradingdesk.config.models import ConfigurationRecord
 from tradingdesk.config.schema import parse, sections
 from tradingdesk.config.written import as_json, as_yaml
-from tradingdesk.errors import Conflict, InvalidInput
+from tradingdesk.errors import Conflict, InvalidInput, require_reason
 from tradingdesk.redaction.known import MASK, redact
 
 BACK_OFFICE = "back office"
@@ -116,7 +116,7 @@ def change(
         InvalidInput: no reason, or (ConfigurationError) values that are wrong; nothing changed.
         Conflict: another version came in between; nothing changed.
     """
-    _check_reason(reason)
+    require_reason(reason, "the configuration changes")
     with transaction.atomic():
         in_force = configuration_in_force()
         present = _present(in_force)
@@ -156,7 +156,7 @@ def return_to(record: ConfigurationRecord, *, seen: int, actor: str, reason: str
         InvalidInput: as `plan_return`, or no reason.
         Conflict: another version came in between.
     """
-    _check_reason(reason)
+    require_reason(reason, "the configuration changes")
     with transaction.atomic():
         planned = plan_return(record)
         if planned.in_force is None or planned.in_force.version != seen:
@@ -233,11 +233,6 @@ def _check_unmasked(document: Document, names: Iterable[str]) -> None:
     if masked:
         text = "is masked in the record; say it as ${NAME} in the file, and load that"
         raise document.error([((path.partition(".")[0],), f"{path} {text}") for path in masked])
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip():
-        raise InvalidInput("REASON_REQUIRED", "say why the configuration changes", "reason")
 
 
 def _overtaken() -> Conflict:
