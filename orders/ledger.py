@@ -3,7 +3,7 @@
 Locks are taken in the desk's order, see `orders.moving`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,9 +16,10 @@ from orders.models import BrokerMessage, Execution, Order, OrderRequest, Positio
 from orders.moving import lock_book, settle_reservation
 from risk import exposure
 from risk.exposure import Shift
-from tradingdesk.statements import Later, Param, Select, insert, together, update
+from tradingdesk.statements import Later, Param, Select, changed, insert, together, update
 
 TOLD_AGAIN = "trade_again"
+_Key = tuple[type[models.Model], Any]
 
 _last_position = Select(
     Position.objects.filter(
@@ -43,20 +44,28 @@ class Ledger:
     ):
         self.account = account
         self.shifts: list[Shift] = []
-        keys = padded({order.pk for order in orders})
+        self._other_names: dict[int, dict[str, str]] = {}
+        self._new: dict[type[models.Model], list[models.Model]] = {}
+        self._moved: dict[_Key, models.Model] = {}
+        self._stored: dict[_Key, dict[str, Any]] = {}
+        self._lock({order.pk: order for order in orders}, trades)
+
+    def _lock(self, found: Mapping[int, Order], trades: Sequence[tuple[int, ExecutionReport]]) -> None:
+        """Lock the orders and read what their reports are likely to move, in one round trip."""
+        keys, instruments = padded(found), {found[pk].instrument_id for pk, _ in trades}
+        are_known = all(order.acknowledged_at for order in found.values())
         with together():
             if trades:
-                lock_book.later(account=account.pk)
+                lock_book.later(account=self.account.pk)
             locked = _lock_orders(len(keys)).later(**named(keys))
-            known = _ask_executions(account, trades) if trades else list
-        self.orders: dict[int, Order] = {row.pk: row for row in locked()}
-        self._executions = {pk: [one for one in known() if one.order_id == pk] for pk, _ in trades}
-        self._taken = {one.exec_id for one in known() if one.account_id == account.pk}
-        self._other_names: dict[int, dict[str, str]] = {}
-        self._unanswered: dict[int, list[OrderRequest]] | None = None
-        self._positions: dict[int, Position | None] = {}
-        self._new: dict[type[models.Model], list[models.Model]] = {}
-        self._moved: dict[tuple[type[models.Model], Any], models.Model] = {}
+            told = _ask_executions(self.account, trades) if trades else list
+            last = {pk: _last_position.later(account=self.account.pk, instrument=pk) for pk in instruments}
+            waiting = None if are_known else _ask_unanswered(keys)
+        self.orders: dict[int, Order] = {row.pk: self._noted(row) for row in locked()}
+        self._executions = {pk: [one for one in told() if one.order_id == pk] for pk, _ in trades}
+        self._taken = {one.exec_id for one in told() if one.account_id == self.account.pk}
+        self._positions = {pk: self._noted_position(rows()) for pk, rows in last.items()}
+        self._unanswered = self._by_order(waiting()) if waiting else None
 
     def executions_of(self, order: Order) -> list[Execution]:
         """Every execution of an order, those of this transaction included."""
@@ -82,10 +91,9 @@ class Ledger:
     def unanswered_of(self, order: Order) -> list[OrderRequest]:
         """The order's requests that wait for proof, in their order."""
         if self._unanswered is None:
-            keys = padded(self.orders)
-            self._unanswered = {pk: [] for pk in self.orders}
-            for request in _unanswered_of(len(keys))(**named(keys)):
-                self._unanswered[request.order_id].append(request)
+            with together():
+                waiting = _ask_unanswered(padded(self.orders))
+            self._unanswered = self._by_order(waiting())
         return self._unanswered[order.pk]
 
     def answered(self, request: OrderRequest) -> None:
@@ -94,9 +102,7 @@ class Ledger:
         self.moved(request)
 
     def position_of(self, instrument: int) -> Position | None:
-        """The account's last position in an instrument, open or not."""
-        if instrument not in self._positions:
-            self._positions[instrument] = _last_position.first(account=self.account.pk, instrument=instrument)
+        """The account's last position in an instrument that is traded here, open or not."""
         return self._positions[instrument]
 
     def note_position(self, position: Position | None, instrument: int) -> None:
@@ -109,7 +115,7 @@ class Ledger:
 
     def moved(self, row: models.Model) -> None:
         """Note that a row has changed."""
-        self._moved[type(row), row.pk] = row
+        self._moved[_key(row)] = row
 
     def settle(self, order: Order) -> bool:
         """Bring what an order holds in line with how it stands now; whether that moved exposure."""
@@ -123,13 +129,48 @@ class Ledger:
             for rows in self._new.values():
                 insert(*rows)
             for row in self._moved.values():
-                update(row)
+                self._write(row)
         self._new, self._moved = {}, {}
+
+    def _write(self, row: models.Model) -> None:
+        """Write what has changed of a row; all of one that this did not read."""
+        before = self._stored.get(_key(row))
+        names = changed(row, before) if before else ()
+        if names or not before:
+            update(row, *names)
+        self._noted(row)
 
     def close(self) -> None:
         """Write everything, and move exposure, which is locked only now."""
-        self.write()
-        exposure.move_all(self.account.broker_name, self.shifts)
+        with together():
+            self.write()
+            move = exposure.ask_to_move(self.account.broker_name, self.shifts)
+        move()
+
+    def _noted(self, row: models.Model) -> models.Model:
+        """Remember how a row is in the database."""
+        self._stored[_key(row)] = dict(vars(row))
+        return row
+
+    def _noted_position(self, rows: Sequence[Position]) -> Position | None:
+        for position in rows:
+            self._noted(position.trade_log)
+            return self._noted(position)
+        return None
+
+    def _by_order(self, requests: Iterable[OrderRequest]) -> dict[int, list[OrderRequest]]:
+        waiting: dict[int, list[OrderRequest]] = {pk: [] for pk in self.orders}
+        for request in requests:
+            waiting[request.order_id].append(self._noted(request))
+        return waiting
+
+
+def _key(row: models.Model) -> _Key:
+    return type(row), row.pk
+
+
+def _ask_unanswered(keys: Sequence[int]) -> Later:
+    return _unanswered_of(len(keys)).later(**named(keys))
 
 
 def _ask_executions(account: BrokerAccount, trades: Sequence[tuple[int, ExecutionReport]]) -> Later:

@@ -190,16 +190,22 @@ def note_unreconciled(broker_name: str, text: str) -> None:
 
 def lock_for_report(broker_name: str, symbol: str) -> ExposureTotal:
     """Lock an account's row and the symbol's at it; the symbol's row."""
-    return lock_for_reports(broker_name, [symbol])[symbol]
+    with together():
+        locked = _ask_for_reports(broker_name, [symbol])
+    return locked()[symbol]
 
 
-def lock_for_reports(broker_name: str, symbols: Iterable[str]) -> dict[str, ExposureTotal]:
-    """Lock an account's row and those of these symbols at it; the symbols' rows."""
+def _ask_for_reports(broker_name: str, symbols: Iterable[str]) -> Callable[[], dict[str, ExposureTotal]]:
     account, keys = account_key(broker_name), {symbol: symbol_key(broker_name, symbol) for symbol in symbols}
     rows = {account: ExposureTotal(key=account, broker_name=broker_name)}
     rows |= {key: _symbol_row(broker_name, symbol) for symbol, key in keys.items()}
-    found, _ = _lock(rows)
-    return {symbol: found[key] for symbol, key in keys.items()}
+    locked = _ask(rows, None)
+
+    def found() -> dict[str, ExposureTotal]:
+        there, _ = locked()
+        return {symbol: there[key] for symbol, key in keys.items()}
+
+    return found
 
 
 def move_all(broker_name: str, shifts: Sequence[Shift]) -> None:
@@ -207,14 +213,25 @@ def move_all(broker_name: str, shifts: Sequence[Shift]) -> None:
 
     To be called when a transaction has all its other locks.
     """
-    if not shifts:
-        return
-    rows = lock_for_reports(broker_name, {one.symbol for one in shifts})
-    for one in shifts:
-        _shift(rows[one.symbol], one)
     with together():
-        for row in rows.values():
-            store(row)
+        move = ask_to_move(broker_name, shifts)
+    move()
+
+
+def ask_to_move(broker_name: str, shifts: Sequence[Shift]) -> Callable[[], None]:
+    """Lock the same as the last of a block of `together`, after which what this gives is to be called at once."""
+    symbols = {one.symbol for one in shifts}
+    locked = _ask_for_reports(broker_name, symbols) if symbols else dict
+
+    def move() -> None:
+        rows = locked()
+        for one in shifts:
+            _shift(rows[one.symbol], one)
+        with together():
+            for row in rows.values():
+                store(row)
+
+    return move
 
 
 def move(row: ExposureTotal, *, side: Side, **change: Decimal | None) -> None:

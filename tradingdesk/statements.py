@@ -91,6 +91,7 @@ class _Compiled:
             self._columns = slice(info["select_fields"][0], info["select_fields"][-1] + 1)
             self._names = [column.target.attname for column, *_ in select[self._columns]]
             self._related = get_related_populators(info, select, DEFAULT_DB_ALIAS)
+            self._annotated = self._compiler.annotation_col_map
             self._made = self._model_of
 
     def bound(self, values: dict[str, Any]) -> list[Any]:
@@ -107,6 +108,8 @@ class _Compiled:
         made = self._model.from_db(DEFAULT_DB_ALIAS, self._names, row[self._columns])
         for related in self._related:
             related.populate(row, made)
+        for name, column in self._annotated.items():
+            setattr(made, name, row[column])
         return made
 
 
@@ -192,6 +195,15 @@ def store(row: models.Model) -> None:
         update(row)
 
 
+def changed(row: models.Model, before: Mapping[str, Any]) -> list[str]:
+    """The fields of a row whose values are others than they were, as `vars(row)` had them.
+
+    A JSON value that was changed in place is not seen to be another one.
+    """
+    now = vars(row)
+    return [field.name for field in _fields(type(row)) if now.get(field.attname) != before.get(field.attname)]
+
+
 def _update(row: models.Model, seen: Mapping[str, Any], names: tuple[str, ...]) -> CursorWrapper:
     model, conditions = type(row), {row._meta.pk.name: row.pk, **seen}
     asked = [model._meta.get_field(name).get_db_prep_save(value, connection) for name, value in conditions.items()]
@@ -254,4 +266,5 @@ def _quoted(name: str) -> str:
 
 
 def _values(row: models.Model, fields: list[models.Field], *, add: bool) -> list[Any]:
-    return [field.get_db_prep_save(field.pre_save(row, add), connection) for field in fields]
+    database = connections[DEFAULT_DB_ALIAS]
+    return [field.get_db_prep_save(field.pre_save(row, add), database) for field in fields]

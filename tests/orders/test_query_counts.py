@@ -107,7 +107,7 @@ def test_known_fill():
     report = broker.report(ExecType.TRADE, exec_id="e1", last_qty=10, last_px=182)
     broker.hear(report)
 
-    assert statements(lambda: broker.hear(report)) == 4
+    assert statements(lambda: broker.hear(report)) == 5
 
 
 def test_bust():
