@@ -34,7 +34,8 @@ _ENDING = _CHANGING | {ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED, E
 _ENDED = frozenset(
     {OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.REPLACED, OrdStatus.DONE_FOR_DAY}
 )
-_PLAIN = frozenset({ExecType.NEW, ExecType.PENDING_NEW, ExecType.ORDER_STATUS})
+_FIRST = frozenset({ExecType.NEW, ExecType.PENDING_NEW})
+_PLAIN = _FIRST | {ExecType.ORDER_STATUS}
 _AUDIT_KINDS = {
     ExecType.NEW: "order.accepted",
     ExecType.PENDING_NEW: "order.accepted",
@@ -87,20 +88,30 @@ def apply_reports(*, account: BrokerAccount, reports: Sequence[ExecutionReport])
     _apply_run(account, run)
 
 
-def apply_report(*, account: BrokerAccount, report: ExecutionReport) -> Execution | None:
+def apply_report(
+    *, account: BrokerAccount, report: ExecutionReport, asked: OrderRequest | None = None
+) -> Execution | None:
     """Store one execution report and move its order and position; the only way they move.
 
     Exposure moves with it, under the locks that intake takes, so risk never counts a fill twice or not at all.
+    `asked` is the request, with its order, that the report answers: where that is plain, the order is not looked for.
     Returns the new Execution; None for any other report, and for an exec_id that is known: brokers replay.
 
     Raises:
         Order.DoesNotExist: no order of ours; reconciliation adopts it as external.
     """
-    order, request = find_order(account, report)
+    plain = asked is not None and _is_first_answer(asked, report)
+    order, request = (asked.order, asked) if plain else find_order(account, report)
     execution = _apply_alone(account, order, request, as_told(order, request, report))
     for leg in link_legs(order, report.legs):
         apply_report(account=account, report=leg)
     return execution
+
+
+def _is_first_answer(request: OrderRequest, report: ExecutionReport) -> bool:
+    """Whether a report acknowledges a new order by its id: that means the same however the order stands by now."""
+    is_named = report.client_order_id == request.client_order_id
+    return is_named and request.kind == RequestKind.NEW and report.exec_type in _FIRST
 
 
 def _apply_alone(

@@ -4,15 +4,14 @@ from orders.models import OrderRequest
 from risk.exposure import holding_of, symbol_key
 from risk.levels import holds_back
 from risk.models import ExposureTotal
-from risk.rulebook import current_rulebook
-from risk.rules import Holding, ProposedOrder
+from risk.rules import Holding, ProposedOrder, Rulebook
 from tradingdesk.fix import OrderClass, OrdType, RequestKind, Side
 
 
-def is_held_back(request: OrderRequest) -> bool:
-    """Whether a halt keeps a new order or a replace in the outbox; without a halt it costs one small read."""
+def is_held_back(request: OrderRequest, rules: Rulebook) -> bool:
+    """Whether a halt keeps a new order or a replace in the outbox; without a halt it costs nothing."""
     order = request.order
-    halts = current_rulebook().halts_on(request.broker_name, order.symbol)
+    halts = rules.halts_on(request.broker_name, order.symbol)
     if not halts:
         return False
     asked = ProposedOrder(

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from brokers import lease
@@ -26,7 +27,7 @@ from brokers.messages import (
     ReplaceOrder,
     TryLater,
 )
-from brokers.models import Instrument, Listing
+from brokers.models import Listing
 from orders import lifecycle, sync, wakeups
 from orders.executions import apply_cancel_rejected, apply_report
 from orders.held_back import is_held_back
@@ -34,6 +35,10 @@ from orders.legs import legs_to_send
 from orders.models import Order, OrderRequest
 from orders.moving import lock_order
 from orders.unsent import settle_refused
+from risk.exposure import FIRM_KEY
+from risk.models import ExposureTotal
+from risk.rulebook import current_rulebook, rulebook
+from risk.rules import Rulebook
 from tradingdesk.fix import OrderClass, OrdType, RequestKind, RequestState, Side, TimeInForce
 from tradingdesk.statements import Param, Select, update_if
 
@@ -47,10 +52,12 @@ FIRST_QUESTION_AFTER = 0.5
 LONGEST_PAUSE = 15.0
 NEVER_SENT_TOO_OLD = "NEVER_SENT_TOO_OLD"
 
-_request_with_order = Select(
-    OrderRequest.objects.select_related("order__account").filter(pk=Param("request", OrderRequest._meta.pk))
+_listed = Listing.objects.filter(account=OuterRef("order__account"), instrument=OuterRef("order__instrument"))
+_with_order = OrderRequest.objects.select_related("order__account").annotate(
+    broker_symbol=Subquery(_listed.values("broker_symbol")),
+    rules_version=Subquery(ExposureTotal.objects.filter(key=FIRM_KEY).values("rules_version")),
 )
-_listing = Select(Listing.objects.filter(account=Param("account"), instrument=Param("instrument", Instrument._meta.pk)))
+_request = Select(_with_order.filter(pk=Param("request", OrderRequest._meta.pk)))
 
 
 def send_request(request_pk: int) -> None:
@@ -58,11 +65,17 @@ def send_request(request_pk: int) -> None:
 
     Safe to call any number of times, by any number of workers.
     """
-    (request,) = _request_with_order(request=request_pk)
+    request = request_to_send(request_pk)
     if request.state == RequestState.QUEUED:
         _send(request)
     elif request.state in (RequestState.SENDING, RequestState.UNKNOWN):
         resolve(request)
+
+
+def request_to_send(request_pk: int) -> OrderRequest:
+    """Read a request with its order, the broker's symbol for it, and the version of the rules in force."""
+    (request,) = _request(request=request_pk)
+    return request
 
 
 def resolve(request: OrderRequest) -> None:
@@ -117,7 +130,7 @@ def _send(request: OrderRequest) -> None:
         return
     if request.kind != RequestKind.NEW and not _address(request):
         return
-    if _is_halted(request):
+    if _is_halted(request, rulebook(request.rules_version or 0)):
         return
     try:
         wire_ref = _next_wire_ref(request)
@@ -136,9 +149,9 @@ def _expire_unsent(request: OrderRequest, now: datetime) -> None:
         close_never_sent(request, f"{NEVER_SENT_TOO_OLD}: waited past {request.send_before:%H:%M:%S}")
 
 
-def _is_halted(request: OrderRequest) -> bool:
+def _is_halted(request: OrderRequest, rules: Rulebook) -> bool:
     """Whether a halt keeps the request from being sent; cancels always go out."""
-    return request.kind != RequestKind.CANCEL and is_held_back(request)
+    return request.kind != RequestKind.CANCEL and is_held_back(request, rules)
 
 
 def _address(request: OrderRequest) -> bool:
@@ -152,7 +165,7 @@ def _address(request: OrderRequest) -> bool:
 
 
 def _send_again(request: OrderRequest) -> None:
-    if _is_halted(request):
+    if _is_halted(request, current_rulebook()):
         _mark_unknown(request, "halted: not sent again")
         return
     try:
@@ -234,7 +247,7 @@ def _take_answer(request: OrderRequest, answer: ExecutionReport | None) -> None:
 def _is_applied(request: OrderRequest, answer: ExecutionReport) -> bool:
     """Apply an answer; one that does not say what it is about, as after a message that was cut off, is no answer."""
     try:
-        apply_report(account=request.order.account, report=answer)
+        apply_report(account=request.order.account, report=answer, asked=request)
     except Order.DoesNotExist as error:
         _mark_unknown(request, f"the answer does not name the order: {error}")
         return False
@@ -301,12 +314,11 @@ def _trades_at_once(order: Order) -> bool:
 
 
 def new_order_message(request: OrderRequest) -> NewOrder:
-    """The order as the broker is told it, under the broker's own symbol."""
+    """The order as the broker is told it, under the broker's own symbol (see `request_to_send`)."""
     order = request.order
-    listing = _listing.first(account=request.broker_name, instrument=order.instrument_id)
     return NewOrder(
         client_order_id=request.client_order_id,
-        symbol=listing.broker_symbol if listing else order.symbol,
+        symbol=request.broker_symbol or order.symbol,
         side=Side(order.side),
         ord_type=OrdType(order.ord_type),
         time_in_force=TimeInForce(order.time_in_force),

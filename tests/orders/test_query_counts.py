@@ -73,7 +73,7 @@ def test_previewing_an_order():
 def test_sending_an_order():
     request = submit().requests.get()
 
-    assert statements(lambda: sending.send_request(request.pk)) == 11
+    assert statements(lambda: sending.send_request(request.pk)) == 8
 
 
 def test_acknowledgement():

@@ -66,8 +66,7 @@ def _state_seen_by_another_connection(order: Order) -> tuple:
 
 
 def test_only_one_of_two_workers_that_saw_it_queued_sends(order, gateway):
-    first = OrderRequest.objects.select_related("order__account", "order__instrument").get(order=order)
-    second = OrderRequest.objects.select_related("order__account", "order__instrument").get(order=order)
+    first, second = (sending.request_to_send(request_of(order).pk) for _ in range(2))
 
     sending._send(first)
     sending._send(second)

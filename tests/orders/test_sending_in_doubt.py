@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 def test_redelivered_request_of_a_dead_worker_is_asked_about_before_anything_else(order, gateway):
     left_by_a_dead_worker(order)
-    gateway.will("find_order", taken(sending.new_order_message(request_of(order))))
+    gateway.will("find_order", taken(sending.new_order_message(sending.request_to_send(request_of(order).pk))))
 
     request = send(order)
 
@@ -111,7 +111,7 @@ def test_unknown_outcome_is_neither_rejected_nor_resent_and_keeps_its_reservatio
 
 def test_unknown_outcome_that_the_broker_can_tell_is_settled_by_asking(order, gateway):
     gateway.will("submit", LOST)
-    gateway.will("find_order", LOST, taken(sending.new_order_message(request_of(order))))
+    gateway.will("find_order", LOST, taken(sending.new_order_message(sending.request_to_send(request_of(order).pk))))
     send(order)
 
     for _ in range(2):
