@@ -117,10 +117,23 @@ def test_resume_trading_of_what_is_not_halted_fails():
     assert failure.value.returncode == 1
 
 
-def test_halt_trading_of_an_unknown_account_fails_and_halts_nothing():
-    with pytest.raises(CommandError, match="no account is called 'nobody'"):
-        run("halt_trading", "--reason", "x", "--broker", "nobody")
+@pytest.mark.parametrize("command", [("halt_trading",), ("flatten_all", "--confirm", "FLATTEN")])
+def test_unknown_account_or_an_empty_reason_is_a_usage_error_and_halts_nothing(command):
+    with pytest.raises(CommandError, match="no account is called 'nobody'") as failure:
+        run(*command, "--reason", "x", "--broker", "nobody")
+    assert failure.value.returncode == 2
+    with pytest.raises(CommandError, match="REASON_REQUIRED") as failure:
+        run(*command, "--reason", " ")
+    assert failure.value.returncode == 2
     assert halts_in_force() == []
+
+
+def test_resume_trading_with_an_empty_reason_is_a_usage_error_and_clears_nothing():
+    run("halt_trading", "--reason", "drill")
+    with pytest.raises(CommandError, match="REASON_REQUIRED") as failure:
+        run("resume_trading", "--reason", " ")
+    assert failure.value.returncode == 2
+    assert len(halts_in_force()) == 1
 
 
 def test_halt_trading_leaves_open_orders_alone_unless_asked_to_cancel():

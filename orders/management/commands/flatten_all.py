@@ -33,7 +33,7 @@ class Command(BaseCommand):
         try:
             made = flatten(**where, confirm=confirm, reason=reason, actor=operator())
         except InvalidInput as error:
-            raise CommandError(str(error), returncode=USAGE if error.field == "confirm" else 1) from error
+            raise CommandError(str(error), returncode=USAGE) from error
         except DeskError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"flattening {words_for(**where)}; nothing that increases exposure passes from now on")

@@ -38,7 +38,7 @@ class Command(BaseCommand):
         try:
             made = stop(**where, level=level, operation=operation, reason=reason, actor=operator())
         except InvalidInput as error:
-            raise CommandError(str(error), returncode=USAGE if error.field in ("operation", "level") else 1) from error
+            raise CommandError(str(error), returncode=USAGE) from error
         except DeskError as error:
             raise CommandError(str(error)) from error
         since = f"{made.set_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -6,7 +6,9 @@ from orders.management.scope_arguments import add_scope_arguments, scope_of, wor
 from risk.halts import halts_in_force, resume
 from risk.models import Halt, Level
 from tradingdesk.audit.people import operator
-from tradingdesk.errors import DeskError
+from tradingdesk.errors import DeskError, InvalidInput
+
+USAGE = 2
 
 
 class Command(BaseCommand):
@@ -27,6 +29,8 @@ class Command(BaseCommand):
         try:
             for halt in found:
                 resume(halt=halt, reason=reason, actor=operator())
+        except InvalidInput as error:
+            raise CommandError(str(error), returncode=USAGE) from error
         except DeskError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"trading goes on for {words_for(**where)}")
