@@ -17,6 +17,7 @@ import requests
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
 from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, TrailingStopOrderRequest
+from django.core.management import execute_from_command_line
 
 from tests.brokers.sandbox_process import ROOT, SandboxProcess, start_sandbox
 from tests.waiting import eventually
@@ -225,13 +226,15 @@ def test_stop_is_clean_and_prompt_even_while_something_is_held(tmp_path):
         (["--test-admin"], 1, "--test-admin needs a secret in SANDBOX_ADMIN_SECRET"),
     ],
 )
-def test_what_cannot_be_started_says_so_in_one_line(tmp_path, arguments, code, said):
-    environment = {**os.environ, "SANDBOX_ADMIN_SECRET": "x" if "--host" in arguments else ""}
-    command = [sys.executable, "manage.py", "sandbox_brokers", "--storage", str(tmp_path), *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == code
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_cannot_be_started_says_so_in_one_line(tmp_path, monkeypatch, capsys, arguments, code, said):
+    monkeypatch.setenv("SANDBOX_ADMIN_SECRET", "x" if "--host" in arguments else "")
+    monkeypatch.setattr("brokers.sandbox.server._serve", lambda *_: pytest.fail("it started"))
+    with pytest.raises(SystemExit) as ended:
+        execute_from_command_line(["manage.py", "sandbox_brokers", "--storage", str(tmp_path), *arguments])
+    told = capsys.readouterr().err
+    assert ended.value.code == code
+    assert said in told
+    assert "Traceback" not in told
 
 
 def test_without_the_option_there_is_no_test_endpoint(tmp_path):

@@ -71,6 +71,12 @@ def own(tmp_path, desk_env) -> tuple[Legacy, dict[str, str]]:
     return build(tmp_path / "data" / "trading.db", orders=60), desk_env()
 
 
+@pytest.fixture
+def beside(tmp_path, own_sqlite_url, desk_env) -> tuple[Legacy, dict[str, str]]:
+    """The old system's file, and the environment of a desk that has a file of its own already."""
+    return build(tmp_path / "old.db", orders=60), desk_env(own_sqlite_url)
+
+
 @dataclass
 class Place:
     """A legacy database and a desk of its own for it, both of one kind; `suffix` is that of a backup."""
@@ -174,8 +180,8 @@ def test_desk_takes_over_an_old_file_where_it_stands(own, tmp_path):
     assert counts(legacy.place)["orders"] == expected
 
 
-def test_report_that_was_lost_with_the_process_is_written_by_the_next_run(own, tmp_path):
-    legacy, env = own
+def test_report_that_was_lost_with_the_process_is_written_by_the_next_run(beside, tmp_path):
+    legacy, env = beside
     manage(MIGRATE, legacy.place, env=env)
     reports = list((tmp_path / "data" / "migrations").iterdir())
     kept = {path: path.read_text() for path in reports}
@@ -185,18 +191,18 @@ def test_report_that_was_lost_with_the_process_is_written_by_the_next_run(own, t
     assert {path: path.read_text() for path in reports} == kept
 
 
-def test_undo_by_command(own):
-    legacy, env = own
+def test_undo_by_command(beside):
+    legacy, env = beside
     manage(MIGRATE, legacy.place, env=env)
     said = manage(MIGRATE, legacy.place, "--undo", env=env)
     assert "is undone" in said
-    assert set(counts(legacy.place).values()) == {0}
+    assert set(counts(env["DATABASE_URL"].removeprefix("sqlite:///")).values()) == {0}
     code, error = fails(MIGRATE, legacy.place, "--undo", env=env)
     assert (code, "no migration into alpaca" in error) == (2, True)
 
 
-def test_desk_trades_by_the_configuration_that_was_made(own, tmp_path):
-    legacy, env = own
+def test_desk_trades_by_the_configuration_that_was_made(beside, tmp_path):
+    legacy, env = beside
     old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
     old.write_text(CONFIGURATION)
     manage(MIGRATE, legacy.place, "--config", str(old), "--write-config", str(new), env=env)

@@ -126,11 +126,11 @@ def test_demo_trader_places_orders(new_desk, migrated_env):
     assert "demo trader:" not in desk.log
 
 
-def test_wrong_configuration_ends_the_start_with_its_line(desk_env, tmp_path):
+def test_wrong_configuration_ends_the_start_with_its_line(migrated_env, tmp_path):
     config = tmp_path / "desk.yaml"
     config.write_text("brokers:\n  alpaca:\n    allocation_percent: 0.5\n")
     command = [sys.executable, "manage.py", "desk", "--port", "0"]
-    env = desk_env(DESK_CONFIG=str(config))
+    env = migrated_env(DESK_CONFIG=str(config))
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90)
     assert done.returncode == 2
     assert f"{config}:" in done.stderr
