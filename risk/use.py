@@ -57,7 +57,7 @@ class LimitUse:
 
     @property
     def percent(self) -> int | None:
-        """The length of the bar."""
+        """The length of the bar; of a floor, how much of what is wanted is there."""
         return None if self.share is None else min(100, max(0, int(self.share * 100)))
 
     @property
@@ -66,13 +66,18 @@ class LimitUse:
         return self.limit.control in FLOORS
 
     @property
+    def is_passed(self) -> bool:
+        """Whether the limit does not hold: a greatest value is passed, a floor not reached."""
+        if self.found is None:
+            return False
+        return self.found.value < self.limit.value if self.is_floor else self.found.value > self.limit.value
+
+    @property
     def is_tight(self) -> bool:
         """Whether little is left, or a floor is not reached."""
         if self.found is None:
             return False
-        if self.is_floor:
-            return self.found.value < self.limit.value
-        return self.found.value >= self.limit.value * TIGHT
+        return self.is_passed if self.is_floor else self.found.value >= self.limit.value * TIGHT
 
 
 def use_of_limits(limits: Iterable[Limit]) -> list[LimitUse]:

@@ -64,6 +64,21 @@ def test_soft_and_hard_limit_of_one_scope_have_a_line_a_bar_and_a_history_each(v
     assert [[past.changed_by for past in row.past] for row in both] == [[], ["rita"]]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (1, 'desk-bar desk-ok" role="meter" aria-label="min_broker_diversification"'),
+        (3, 'desk-bar desk-bad" role="meter" aria-label="min_broker_diversification"'),
+    ],
+)
+def test_floor_reads_the_right_way_round(viewer, wanted, said):
+    change_limits([LimitValue(Control.MIN_BROKER_DIVERSIFICATION, Decimal(wanted))], actor="rita", reason="wider")
+    body = text(viewer.get(URL))
+    assert said in body
+    assert ("<span>2</span><span>reached</span>" if wanted == 1 else "<span>2</span><span>too few</span>") in body
+    assert "200.0" not in body
+
+
 def test_desk_without_limits_is_told_what_that_means(viewer):
     Limit.objects.all().delete()
     assert "no limits configured means no trading" in text(viewer.get(URL)).lower()

@@ -76,9 +76,20 @@ def test_too_few_accounts_are_tight_and_enough_are_not():
     trading_desk()
     limited(Control.MIN_BROKER_DIVERSIFICATION, 3, hard=False)
     use = uses()[Control.MIN_BROKER_DIVERSIFICATION, Scope.FIRM, ""]
-    assert (use.found.value, use.percent, use.is_tight, use.is_floor) == (2, 66, True, True)
-    limited(Control.MIN_BROKER_DIVERSIFICATION, 2, hard=False)
-    assert not uses()[Control.MIN_BROKER_DIVERSIFICATION, Scope.FIRM, ""].is_tight
+    assert (use.found.value, use.percent, use.is_floor) == (2, 66, True)
+    assert (use.is_passed, use.is_tight) == (True, True)
+    for enough in (2, 1):
+        limited(Control.MIN_BROKER_DIVERSIFICATION, enough, hard=False)
+        use = uses()[Control.MIN_BROKER_DIVERSIFICATION, Scope.FIRM, ""]
+        assert (use.percent, use.is_passed, use.is_tight) == (100, False, False)
+
+
+def test_limit_that_is_reached_is_not_passed():
+    trading_desk()
+    ExposureTotal.objects.create(key="1:alpaca", broker_name="alpaca", gross=Decimal(5_000_000))
+    assert (uses()[GROSS].is_passed, uses()[GROSS].is_tight) == (False, True)
+    ExposureTotal.objects.update(gross=Decimal(5_000_001))
+    assert uses()[GROSS].is_passed
 
 
 def test_limits_of_single_orders_have_nothing_in_use():
