@@ -60,6 +60,11 @@ class RunningDesk:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        self.begin()
+        eventually(self.answers, f"{self.url}/healthz answers", START_S)
+
+    def begin(self) -> None:
+        """Start it."""
         with (self.folder / "desk.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "desk", "--port", str(self.port), *self.arguments],
@@ -69,7 +74,6 @@ class RunningDesk:
                 stderr=subprocess.STDOUT,
                 preexec_fn=die_with_parent(),
             )
-        eventually(self.answers, f"{self.url}/healthz answers", START_S)
 
     def answers(self) -> bool:
         """Whether /healthz is 200; fails when the process has ended."""

@@ -63,6 +63,24 @@ def test_second_start_has_the_same_credentials_orders_and_broker_side(new_desk, 
     assert len(desk.all("/api/v1/config/history/")) == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_desk_that_is_told_to_stop_while_it_starts_ends_with_its_children_and_starts_again(
+    new_desk, migrated_env, number
+):
+    desk = new_desk(migrated_env())
+    desk.begin()
+    [sandbox] = eventually(lambda: desk.children("sandbox_brokers"), "the sandbox brokers are being started")
+
+    assert desk.stop(number) == 0
+
+    eventually(lambda: sandbox not in descendants(os.getpid()), "the sandbox brokers end")
+    assert "stopped before it was ready" in desk.log
+    assert "the desk is ready" not in desk.log
+    assert "Traceback" not in desk.log
+    desk.start()
+    place(desk)
+
+
 def test_second_desk_on_the_same_data_or_port_is_refused_in_one_line(new_desk, migrated_env, sandbox, tmp_path):
     env = migrated_env(**sandbox.addresses)
     desk = new_desk(env)

@@ -49,8 +49,18 @@ class Options:
     say: Callable[[str], None]
 
 
+class _StopNow(BaseException):
+    """Told to end while it still starts: no `except Exception` on the way may go on."""
+
+
+class _Stop(threading.Event):
+    """Set when the desk is told to end; `at_once`: what the main thread is at is broken off."""
+
+    at_once = False
+
+
 def run(options: Options) -> None:
-    """Run the desk until SIGTERM or Ctrl-C, then end everything that belongs to it.
+    """Run the desk until SIGTERM or Ctrl-C, then end everything that belongs to it; also in the middle of its start.
 
     Raises:
         AlreadyRunning: another desk has the data folder.
@@ -61,11 +71,15 @@ def run(options: Options) -> None:
     with only_desk_on(settings.DATA_DIR), _stop_signals() as stop:
         desk = _Desk(options, stop)
         try:
+            stop.at_once = True
             if settings.EMBEDDED:
                 desk.run_threads()
             else:
                 desk.run_processes()
+        except _StopNow:
+            options.say("stopped before it was ready")
         finally:
+            stop.at_once = False
             desk.end()
     _leave_behind_what_hangs()
 
@@ -73,7 +87,7 @@ def run(options: Options) -> None:
 class _Desk:
     """One run: what it has started so far, and what it told others."""
 
-    def __init__(self, options: Options, stop: threading.Event):
+    def __init__(self, options: Options, stop: _Stop):
         self.options, self.stop = options, stop
         self.children: list[Child] = []
         self.surroundings = Surroundings(settings.DATA_DIR)
@@ -140,12 +154,13 @@ class _Desk:
             return None
         self.surroundings.share(keys)
         sandbox = SandboxBrokers(settings.DATA_DIR / "sandbox", profile)
-        sandbox.start()
         self.children.append(sandbox)
+        sandbox.start()
         return sandbox
 
     def _watch(self, credentials: Credentials, parts: list[Part]) -> None:
         """Say that the desk is ready, and look after its parts until it is told to stop."""
+        self.stop.at_once = False
         wanted = self.options.demo and credentials.token
         trader = DemoTrader(credentials.url, credentials.token) if wanted else None
         if trader is not None:
@@ -239,12 +254,14 @@ def _greeting(credentials: Credentials) -> str:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
+def _stop_signals() -> Iterator[_Stop]:
     """Turn SIGTERM, Ctrl-C and a closed terminal into an event; a person's second Ctrl-C ends the process at once.
+
+    The first one breaks off what the main thread is at, while the event says `at_once`.
 
     Another SIGTERM says nothing new: service managers and `timeout` send it to the process and to its group.
     """
-    stop = threading.Event()
+    stop = _Stop()
     told_at = 0.0
 
     def told(number, frame) -> None:
@@ -253,7 +270,10 @@ def _stop_signals() -> Iterator[threading.Event]:
             told_at = time.monotonic()
         elif number == signal.SIGINT and time.monotonic() - told_at > IMPATIENT_AFTER:
             os._exit(128 + number)
+        is_first = not stop.is_set()
         stop.set()
+        if is_first and stop.at_once:
+            raise _StopNow
 
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.signal(number, told) for number in numbers}

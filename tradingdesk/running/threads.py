@@ -122,9 +122,13 @@ class Worker(Part):
         self.queues = list(queues)
         self.ready = threading.Event()
 
+    def start(self) -> None:
+        """See `Part.start`."""
+        worker_state.should_stop = None  # here, as it may be told to stop before the thread has begun
+        super().start()
+
     def serve(self) -> None:
         """See `Part.serve`."""
-        worker_state.should_stop = None
         controller = _Controller(
             app=app,
             hostname="desk@embedded",
