@@ -113,20 +113,14 @@ def holding_of(row: ExposureTotal, mark_px: Decimal | None = None) -> Holding:
     )
 
 
-def lock_for_decision(broker_names: Iterable[str], symbol: str, ask_unreflected: Ask | None = None) -> Exposure:
-    """Lock the firm's row, every account's and the symbol's at each; make what is missing.
-
-    `ask_unreflected` asks, under the locks, for pairs of an account and its buying power that is `unreflected`.
-    """
-    with together():
-        held = ask_for_decision(broker_names, symbol, ask_unreflected)
-    return held()
-
-
 def ask_for_decision(
     broker_names: Iterable[str], symbol: str, ask_unreflected: Ask | None = None
 ) -> Callable[[], Exposure]:
-    """Do the same in a block of `together`, after which what this gives is to be called at once."""
+    """Lock the firm's row, every account's and the symbol's at each; make what is missing.
+
+    In a block of `together`, after which what this gives is to be called at once. `ask_unreflected` asks, under the
+    locks, for pairs of an account and its buying power that is `unreflected`.
+    """
     names = list(broker_names)
     rows = {
         FIRM_KEY: ExposureTotal(key=FIRM_KEY),

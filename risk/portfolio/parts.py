@@ -13,7 +13,7 @@ from decimal import Decimal
 import numpy as np
 from sklearn.covariance import ledoit_wolf
 
-from risk.portfolio.tails import RISKMETRICS_DECAY, decaying, deviations
+from risk.portfolio.tails import deviations
 
 # With fewer days than this for each part the sample's covariances are mostly noise.
 DAYS_A_PART = 10
@@ -56,12 +56,6 @@ def covariance(returns: np.ndarray) -> Covariance:
     return Covariance(np.atleast_2d(np.cov(returns, rowvar=False, ddof=1)), SAMPLE)
 
 
-def ewma_covariance(returns: np.ndarray, decay: float = RISKMETRICS_DECAY) -> np.ndarray:
-    """Estimate the covariances with mean 0, late days counting more (RiskMetrics 1996, sec. 5.2)."""
-    weights = decaying(len(returns), decay)
-    return (returns * weights[:, None]).T @ returns
-
-
 def deviation(values: np.ndarray, matrix: np.ndarray) -> float:
     """Give the standard deviation of the portfolio's daily profit."""
     return math.sqrt(max(float(values @ matrix @ values), 0.0))
@@ -73,19 +67,15 @@ def normal_var(values: np.ndarray, matrix: np.ndarray, means: np.ndarray, tail: 
 
 
 def marginal_vars(values: np.ndarray, matrix: np.ndarray, means: np.ndarray, tail: Decimal) -> np.ndarray:
-    """What one more unit of money in each part adds to the normal VaR: -mu_i + z (S v)_i / sigma."""
+    """What one more unit of money in each part adds to the normal VaR: -mu_i + z (S v)_i / sigma.
+
+    By Euler's theorem the VaR is the sum of each value times this; below zero is a part that hedges (Jorion, 3rd ed.,
+    ch. 7.2).
+    """
     sigma = deviation(values, matrix)
     if sigma == 0:
         return -means
     return -means + deviations(tail) * (matrix @ values) / sigma
-
-
-def component_vars(values: np.ndarray, matrix: np.ndarray, means: np.ndarray, tail: Decimal) -> np.ndarray:
-    """Split the normal VaR among the parts; the sum is the whole, below zero is a part that hedges.
-
-    By Euler's theorem, each value times its marginal VaR (Jorion, 3rd ed., ch. 7.2).
-    """
-    return values * marginal_vars(values, matrix, means, tail)
 
 
 def correlations(matrix: np.ndarray) -> np.ndarray:

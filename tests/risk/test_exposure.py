@@ -13,12 +13,20 @@ from risk.models import ExchangeRate, ExposureTotal
 from risk.sums import SUMS
 from tests.factories import InstrumentFactory
 from tradingdesk.fix import Side
+from tradingdesk.statements import together
 
 pytestmark = pytest.mark.django_db
 
 
+def locked_for_decision(broker_names: list[str], symbol: str) -> exposure.Exposure:
+    """Lock what a decision rests on, as a block of its own."""
+    with together():
+        held = exposure.ask_for_decision(broker_names, symbol)
+    return held()
+
+
 def test_decision_locks_firm_then_accounts_then_symbols_and_makes_what_is_missing():
-    held = exposure.lock_for_decision(["beta", "alpha"], "IBM")
+    held = locked_for_decision(["beta", "alpha"], "IBM")
 
     keys = list(ExposureTotal.objects.order_by("key").values_list("key", flat=True))
     assert keys == ["0:firm", "1:alpha", "1:beta", "2:alpha:IBM", "2:beta:IBM"]
@@ -27,12 +35,12 @@ def test_decision_locks_firm_then_accounts_then_symbols_and_makes_what_is_missin
 
 
 def test_decision_on_known_rows_is_one_query_in_the_order_of_the_keys():
-    exposure.lock_for_decision(["alpha", "beta"], "IBM")
+    locked_for_decision(["alpha", "beta"], "IBM")
 
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        exposure.lock_for_decision(["beta", "alpha"], "IBM")
+        locked_for_decision(["beta", "alpha"], "IBM")
 
     assert len(queries) == 1
     assert 'ORDER BY "exposure_totals"."key" ASC' in queries[0]["sql"]

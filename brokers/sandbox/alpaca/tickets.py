@@ -18,7 +18,6 @@ from brokers.sandbox.venue import Venue
 from tradingdesk.fix import OrdType, Side, TimeInForce
 
 MAX_CLIENT_ORDER_ID = 128
-PRICE_FIELDS = ("limit_price", "stop_price", "trail_price", "trail_percent")
 NEEDS_LIMIT = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT})
 NEEDS_STOP = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
 E = TypeVar("E", OrdType, Side, TimeInForce)

@@ -13,7 +13,6 @@ from brokers.sandbox.tws.words import ZONE, Message, price
 
 CENT = Decimal("0.01")
 MAINTENANCE = Decimal("0.3")
-PLAIN_KEYS = ("AccountCode", "AccountReady", "AccountType", "Currency")
 
 
 def positions(gateway: Gateway, symbols: Iterable[str] | None = None) -> list[Message]:

@@ -5,7 +5,6 @@ import math
 from decimal import Decimal
 
 import numpy as np
-import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +28,7 @@ def test_components_add_up_to_the_var_of_the_whole_series(returns):
     """The parts' normal VaR is the normal VaR of the portfolio's own profits: two ways to one number."""
     estimate = parts.covariance(returns)
     means = returns.mean(axis=0)
-    components = parts.component_vars(VALUES, estimate.matrix, means, TAIL)
+    components = VALUES * parts.marginal_vars(VALUES, estimate.matrix, means, TAIL)
     whole = tails.normal(returns @ VALUES, TAIL).var
     assert estimate.estimator == parts.SAMPLE
     assert components.sum() == pytest.approx(whole, rel=1e-9)
@@ -39,7 +38,7 @@ def test_components_add_up_to_the_var_of_the_whole_series(returns):
 
 def test_a_component_is_what_the_var_changes_by_when_a_little_more_is_held(returns):
     matrix, means = parts.covariance(returns).matrix, returns.mean(axis=0)
-    components = parts.component_vars(VALUES, matrix, means, TAIL)
+    components = VALUES * parts.marginal_vars(VALUES, matrix, means, TAIL)
     for place, value in enumerate(VALUES):
         little = np.zeros(len(VALUES))
         little[place] = value * 1e-6
@@ -52,17 +51,8 @@ def test_a_component_is_what_the_var_changes_by_when_a_little_more_is_held(retur
 def test_components_add_up_whatever_is_held(table, data):
     values = np.array(data.draw(st.lists(numbers, min_size=table.shape[1], max_size=table.shape[1])))
     matrix, means = parts.covariance(table).matrix, table.mean(axis=0)
-    components = parts.component_vars(values, matrix, means, TAIL)
+    components = values * parts.marginal_vars(values, matrix, means, TAIL)
     assert components.sum() == pytest.approx(parts.normal_var(values, matrix, means, TAIL), abs=1e-9)
-
-
-def test_ewma_covariance_of_one_series_is_its_ewma_variance_and_pandas_agrees(returns):
-    found = parts.ewma_covariance(returns)
-    profits = returns @ VALUES
-    var = tails.deviations(TAIL) * parts.deviation(VALUES, found)
-    assert var == pytest.approx(tails.ewma(profits, TAIL).var, rel=1e-9)
-    by_pandas = pandas.DataFrame(returns**2).ewm(alpha=0.06, adjust=True).mean().iloc[-1]
-    assert np.diag(found) == pytest.approx(by_pandas.to_numpy(), rel=1e-9)
 
 
 def test_few_days_are_shrunk_as_ledoit_and_wolf_wrote_it_down(returns):
@@ -117,4 +107,4 @@ def test_what_does_not_move_has_no_spread_and_no_risk():
     still, held = np.zeros((2, 2)), np.array([5.0, 5.0])
     found = parts.spread(held, still)
     assert found == parts.Spread(None, None, None, None)
-    assert list(parts.component_vars(held, still, np.zeros(2), TAIL)) == [0, 0]
+    assert list(held * parts.marginal_vars(held, still, np.zeros(2), TAIL)) == [0, 0]
