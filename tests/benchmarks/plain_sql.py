@@ -146,7 +146,7 @@ def decide(connection: psycopg.Connection, symbol: str) -> None:
     with connection.pipeline():
         locked, held = connection.execute(LOCK, [keys]), connection.execute(HELD, [names])
     locked.fetchall(), held.fetchall()
-    connection.rollback()
+    connection.commit()
 
 
 def _book_one(connection: psycopg.Connection, templates: Templates, broker_order_id: str) -> None:
