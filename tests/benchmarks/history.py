@@ -1,16 +1,34 @@
 """Orders of the past by the million, each with its request and its fill, made by the database itself.
 
-They are copies of one order that was filled, spread evenly over the accounts, the symbols and the days.
+They are copies of one order that was filled, spread evenly over the accounts, the symbols and the days. Their tables
+have no indexes meanwhile, but for the primary keys: each is made at once, afterwards, over all there is.
 """
 
 import argparse
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 BATCH = 250_000
 DAYS = 900
-SETTINGS = ("session_replication_role = replica", "synchronous_commit = off", "work_mem = '64MB'")
+AT_ONCE = 2
+SETTINGS = ("session_replication_role = replica", "maintenance_work_mem = '1GB'", "work_mem = '64MB'")
+# What is lost in a crash now is made again by who wants it: nothing is written to disk twice, or waited for.
+OF_SERVER = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "'16GB'"}
+TABLES = ("orders", "order_requests", "executions")
+CONSTRAINTS = """
+    SELECT format('ALTER TABLE %%I DROP CONSTRAINT %%I', relname, conname) AS off,
+        format('ALTER TABLE %%I ADD CONSTRAINT %%I %%s', relname, conname, pg_get_constraintdef(made.oid)) AS again
+    FROM pg_constraint AS made JOIN pg_class ON pg_class.oid = conrelid WHERE contype = 'u' AND relname = ANY(%s)
+"""
+INDEXES = """
+    SELECT format('DROP INDEX %%s', indexrelid::regclass) AS off, pg_get_indexdef(indexrelid) AS again
+    FROM pg_index JOIN pg_class ON pg_class.oid = indrelid WHERE NOT indisprimary AND relname = ANY(%s)
+"""
 OF_ORDERS = {
     "client_order_id": "'past-' || n",
     "broker_order_id": "'past-' || n",
@@ -52,23 +70,76 @@ MANY = """
 
 def add_history(url: str, orders: int) -> None:
     """Add so many filled orders to a desk that has at least one, and let the database learn of them."""
-    with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
-        for setting in SETTINGS:
-            connection.execute(f"SET {setting}")
-        connection.execute(MANY)
+    with _connected(url) as connection, _hasty(connection):
         (model,) = connection.execute(FILLED).fetchone().values()
-        for first in range(1, orders + 1, BATCH):
-            _add(connection, model, first, min(first + BATCH - 1, orders), orders)
+        (last,) = connection.execute("SELECT max(id) FROM orders").fetchone().values()
+        with _without_indexes(connection, url):
+            values = {"all": orders, "model": model, "after": last}
+            batches = [{"first": n, "last": min(n + BATCH - 1, orders)} | values for n in range(1, orders + 1, BATCH)]
+            _by_turns(url, _add_orders, batches)
+            theirs = {"order_requests": OF_REQUESTS, "executions": OF_EXECUTIONS}
+            _by_turns(url, _add_theirs, [(table, changed, values) for table, changed in theirs.items()])
         connection.execute("VACUUM (ANALYZE) orders, order_requests, executions")
+    with _connected(url) as connection:
         connection.execute("CHECKPOINT")  # what is measured next does not wait for what was written here
 
 
-def _add(connection: psycopg.Connection, model: int, first: int, last: int, orders: int) -> None:
-    (after,) = connection.execute("SELECT max(id) FROM orders").fetchone().values()
-    values = {"first": first, "last": last, "all": orders, "model": model, "after": after}
+@contextmanager
+def _connected(url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
+        for setting in SETTINGS:
+            connection.execute(f"SET {setting}")
+        yield connection
+
+
+@contextmanager
+def _hasty(connection: psycopg.Connection) -> Iterator[None]:
+    """Have the server write as it likes inside the block."""
+    for name, value in OF_SERVER.items():
+        connection.execute(f"ALTER SYSTEM SET {name} = {value}")
+    connection.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        for name in OF_SERVER:
+            connection.execute(f"ALTER SYSTEM RESET {name}")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+@contextmanager
+def _without_indexes(connection: psycopg.Connection, url: str) -> Iterator[None]:
+    """Drop the tables' indexes but for the primary keys, and make them again at the end."""
+    made = []
+    for query in (CONSTRAINTS, INDEXES):
+        for drop, make in (row.values() for row in connection.execute(query, [list(TABLES)]).fetchall()):
+            connection.execute(drop)
+            made.append(make)
+    yield
+    constraints = [make for make in made if make.startswith("ALTER")]
+    _by_turns(url, lambda its_own, make: its_own.execute(make), [make for make in made if make not in constraints])
+    for make in constraints:  # each of these locks its table
+        connection.execute(make)
+
+
+def _by_turns(url: str, work: Callable[[psycopg.Connection, Any], object], parts: Iterable[Any]) -> None:
+    """Do parts of a work over several connections at once."""
+
+    def one(part: Any) -> None:
+        with _connected(url) as connection:
+            work(connection, part)
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        list(threads.map(one, parts))
+
+
+def _add_orders(connection: psycopg.Connection, values: dict) -> None:
+    connection.execute(MANY)
     _copy(connection, "orders", OF_ORDERS, ORDERS.format(days=DAYS), values)
-    for table, changed in {"order_requests": OF_REQUESTS, "executions": OF_EXECUTIONS}.items():
-        _copy(connection, table, changed | {"order_id": "past.id"}, THEIRS, values)
+
+
+def _add_theirs(connection: psycopg.Connection, of: tuple[str, dict[str, str], dict]) -> None:
+    table, changed, values = of
+    _copy(connection, table, changed | {"order_id": "past.id"}, THEIRS, values)
 
 
 def _copy(connection: psycopg.Connection, table: str, changed: dict[str, str], rows: str, values: dict) -> None:
