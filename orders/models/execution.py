@@ -17,7 +17,11 @@ class Execution(Fact):
     """
 
     account = models.ForeignKey(
-        BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", related_name="executions"
+        BrokerAccount,
+        on_delete=models.PROTECT,
+        db_column="broker_name",
+        db_index=False,  # the indexes below begin with it
+        related_name="executions",
     )
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="executions")
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="executions")
@@ -56,7 +60,9 @@ class Execution(Fact):
 class BrokerMessage(Fact):
     """Every report that is not a trade, raw and in our words."""
 
-    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", related_name="+")
+    account = models.ForeignKey(
+        BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", db_index=False, related_name="+"
+    )
     order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, blank=True, related_name="messages")
     kind = models.CharField(max_length=16)
     broker_order_id = models.CharField(max_length=64, blank=True, default="")

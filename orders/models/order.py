@@ -48,7 +48,7 @@ class Order(models.Model):
     )
     preferred_broker = models.CharField(max_length=64, blank=True, default="")
     broker_order_id = models.CharField(max_length=64, null=True, blank=True)
-    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="orders")
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, db_index=False, related_name="orders")
     symbol = models.CharField(max_length=32)
     side = models.CharField(max_length=4, choices=Side)
     order_qty = QuantityField(null=True, blank=True, help_text="null while a notional order's quantity is not known")
@@ -64,7 +64,9 @@ class Order(models.Model):
     take_profit_px = PriceField(null=True, blank=True)
     stop_loss_px = PriceField(null=True, blank=True)
     stop_loss_limit_px = PriceField(null=True, blank=True)
-    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="legs")
+    parent = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, db_index=False, related_name="legs"
+    )
     leg_role = models.CharField(max_length=16, blank=True, default="")
     strategy = models.CharField(max_length=64, blank=True, default="")
     list_id = models.CharField(
@@ -90,7 +92,7 @@ class Order(models.Model):
 
     source = models.CharField(max_length=16, choices=Source, default=Source.API)
     submitted_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, db_index=False, related_name="+"
     )
     asked_by = models.CharField(
         max_length=150, blank=True, default="", db_default="", help_text="who asked for it, whoever acts on it later"
@@ -141,10 +143,11 @@ class Order(models.Model):
             models.Index(fields=["list_id"], name="order_list", condition=~models.Q(list_id="")),
             models.Index(fields=["account", "acknowledged_at"], name="order_account_acknowledged"),
             models.Index(
-                fields=["account", "instrument"],
-                name="order_working",
+                fields=["instrument", "account"],
+                name="order_working_in",
                 condition=models.Q(closed_at=None, account__isnull=False),
             ),
+            models.Index(fields=["parent"], name="order_parent", condition=models.Q(parent__isnull=False)),
             models.Index(fields=["signal"], name="order_signal", condition=models.Q(signal__isnull=False)),
         ]
 

@@ -16,7 +16,7 @@ class Position(models.Model):
     """
 
     account = models.ForeignKey(
-        BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", related_name="positions"
+        BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", db_index=False, related_name="positions"
     )
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="positions")
     symbol = models.CharField(max_length=32)
@@ -79,7 +79,7 @@ class TradeLog(models.Model):
 
     position = models.OneToOneField(Position, on_delete=models.CASCADE, null=True, blank=True, related_name="trade_log")
     account = models.ForeignKey(
-        BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", related_name="trade_logs"
+        BrokerAccount, on_delete=models.PROTECT, db_column="broker_name", db_index=False, related_name="trade_logs"
     )
     order = models.ForeignKey(
         Order, on_delete=models.PROTECT, null=True, blank=True, related_name="+", help_text="that opened it"
