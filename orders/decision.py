@@ -216,8 +216,7 @@ def price_problem(quote: Quote | None, book: Rulebook, place: Place, now: dateti
         return "NO_PRICE", f"symbol={place.symbol} has no quote here"
     if not quote.is_sound():
         return "UNSOUND_PRICE", f"bid={quote.bid_px}, ask={quote.ask_px}: one side is missing or they cross"
-    max_age = book.limit(Control.MAX_QUOTE_AGE, place) or Decimal(15)
-    max_lag = book.limit(Control.MAX_QUOTE_LAG, place) or Decimal(120)
+    max_age, max_lag = book.prepared(_quote_ages, place)
     if not quote.is_fresh(now, max_age=_seconds(max_age), max_lag=_seconds(max_lag)):
         age, lag = (now - quote.received_at).total_seconds(), (now - quote.quote_time).total_seconds()
         return "STALE_PRICE", f"quote confirmed {age:.1f} s ago (max {max_age}), made {lag:.1f} s ago (max {max_lag})"
@@ -227,6 +226,12 @@ def price_problem(quote: Quote | None, book: Rulebook, place: Place, now: dateti
 def quote_of(listing: Listing | None) -> Quote | None:
     """The listing's quote, if it has one."""
     return getattr(listing, "quote", None) if listing else None
+
+
+def _quote_ages(book: Rulebook, place: Place) -> tuple[Decimal, Decimal]:
+    """Seconds that a quote may be old, and that its feed may be behind."""
+    max_age = book.limit(Control.MAX_QUOTE_AGE, place) or Decimal(15)
+    return max_age, book.limit(Control.MAX_QUOTE_LAG, place) or Decimal(120)
 
 
 def _seconds(value: Decimal) -> timedelta:

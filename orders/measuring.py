@@ -32,6 +32,7 @@ from tradingdesk.statements import Param, Select, together
 VOLUME_OF = timedelta(days=30)
 CLOSE_WITHIN = timedelta(days=7)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+_MESSAGE_RATES = (Control.MAX_MESSAGES_PER_MINUTE, Control.MAX_MESSAGES_PER_SECOND)
 _THIS = Param("this", BigIntegerField())
 _SIZES = {"order_qty": QuantityField(), "notional": QuantityField(), "price": PriceField(), "stop_px": PriceField()}
 
@@ -130,13 +131,13 @@ def _ask_sector_gross(question: Question) -> Answer:
 
 def _ask_volume(question: Question) -> Answer:
     """Average daily volume by account."""
-    rows = _volumes.later(symbol=question.order.symbol, since=_day(question, VOLUME_OF))
+    rows = _volumes.later(instrument=question.instrument.pk, since=_day(question, VOLUME_OF))
     return lambda: {account: Decimal(volume) for account, volume in rows() if volume is not None}
 
 
 def _ask_closes(question: Question) -> Answer:
     """The last whole day's close by account."""
-    rows = _closes.later(symbol=question.order.symbol, since=_day(question, CLOSE_WITHIN))
+    rows = _closes.later(instrument=question.instrument.pk, since=_day(question, CLOSE_WITHIN))
     return lambda: dict(rows())  # the latest day comes last
 
 
@@ -165,17 +166,22 @@ def _ask_same(question: Question) -> Answer:
 
 
 def _ask_messages(question: Question) -> Answer:
-    """What was sent lately: new orders by when they were entered, replaces and cancels by when they were asked for."""
-    since = {"since": question.now - MINUTE, "second": question.now - SECOND}
+    """What was sent lately: new orders by when they were entered, replaces and cancels by when they were asked for.
+
+    The minute is only counted, and adapters only looked up, where a limit is about them.
+    """
+    bounds = question.book.bounds
+    of_minutes, of_seconds = (bounds.get(one, ()) for one in _MESSAGE_RATES)
+    since = {"since": question.now - (MINUTE if of_minutes else SECOND), "second": question.now - SECOND}
     entered, changed = _entered.later(this=question.order.order_pk or 0, **since), _changed.later(**since)
-    adapters = _adapters.later()
+    adapters = _adapters.later() if Scope.BROKER in of_minutes or Scope.BROKER in of_seconds else list
     return lambda: Messages((*entered(), *changed()), dict(adapters()))
 
 
 def _ask_opposite(question: Question) -> Answer:
     """The order of ours on the other side that would trade first, at any account; None if there is none."""
     order = question.order
-    rows = _opposite(order.side).later(symbol=order.symbol, this=order.order_pk or 0)
+    rows = _opposite(order.side).later(instrument=question.instrument.pk, this=order.order_pk or 0)
 
     def first() -> Working | None:
         for client_order_id, account, price in rows():
@@ -255,7 +261,7 @@ def _opposite(side: Side) -> Select:
     rows = Order.objects.filter(
         account__isnull=False,
         closed_at=None,
-        symbol=Param("symbol"),
+        instrument=Param("instrument", Instrument._meta.pk),
         side=side.opposite,
         ord_type__in=[OrdType.MARKET, OrdType.LIMIT],
     ).exclude(pk=_THIS)
@@ -264,7 +270,8 @@ def _opposite(side: Side) -> Select:
     return Select(rows.order_by(first).values_list("client_order_id", "account_id", "price")[:1])
 
 
-_bars = DailyBar.objects.filter(listing__instrument__symbol=Param("symbol"), day__gte=Param("since", DateField()))
+_INSTRUMENT = Param("instrument", Instrument._meta.pk)
+_bars = DailyBar.objects.filter(listing__instrument=_INSTRUMENT, day__gte=Param("since", DateField()))
 _volumes = Select(_bars.order_by().values_list("listing__account_id").annotate(volume=Avg("volume")))
 _closes = Select(_bars.order_by("day").values_list("listing__account_id", "close_px"))
 _COUNTS = {"minute": Count("pk")}

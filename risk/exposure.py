@@ -21,6 +21,8 @@ from tradingdesk.statements import Later, Param, Select, together, update
 
 FIRM_KEY = "0:firm"
 Ask = Callable[[], Later]
+# The keys of rows, with the columns that name what each is about: all there is of one that has yet to be made.
+Named = Mapping[str, Mapping[str, str]]
 _ADD = (
     f"UPDATE exposure_totals SET {', '.join(f'{name} = {name} + %s' for name in SUMS)}, updated_at = %s"
     " WHERE key IN (%s, %s)"
@@ -123,9 +125,9 @@ def ask_for_decision(
     """
     names = list(broker_names)
     rows = {
-        FIRM_KEY: ExposureTotal(key=FIRM_KEY),
-        **{account_key(name): ExposureTotal(key=account_key(name), broker_name=name) for name in names},
-        **{symbol_key(name, symbol): _symbol_row(name, symbol) for name in names},
+        FIRM_KEY: {},
+        **{account_key(name): {"broker_name": name} for name in names},
+        **{symbol_key(name, symbol): {"broker_name": name, "symbol": symbol} for name in names},
     }
     locked = _ask(rows, ask_unreflected)
     return lambda: _exposure_of(names, symbol, *locked())
@@ -177,9 +179,9 @@ def ask_sector_gross(broker_names: Sequence[str], sector: str) -> Callable[[], d
 
 def note_unreconciled(broker_name: str, text: str) -> None:
     """Lock an account's row and keep on it on what desk and broker do not agree, "" when they do: the gate reads it."""
-    row = ExposureTotal(key=account_key(broker_name), broker_name=broker_name)
-    _lock({row.key: row})
-    ExposureTotal.objects.filter(pk=row.key).update(unreconciled=text)
+    key = account_key(broker_name)
+    _lock({key: {"broker_name": broker_name}})
+    ExposureTotal.objects.filter(pk=key).update(unreconciled=text)
 
 
 def lock_for_report(broker_name: str, symbol: str) -> ExposureTotal:
@@ -191,8 +193,8 @@ def lock_for_report(broker_name: str, symbol: str) -> ExposureTotal:
 
 def _ask_for_reports(broker_name: str, symbols: Iterable[str]) -> Callable[[], dict[str, ExposureTotal]]:
     account, keys = account_key(broker_name), {symbol: symbol_key(broker_name, symbol) for symbol in symbols}
-    rows = {account: ExposureTotal(key=account, broker_name=broker_name)}
-    rows |= {key: _symbol_row(broker_name, symbol) for symbol, key in keys.items()}
+    rows = {account: {"broker_name": broker_name}}
+    rows |= {key: {"broker_name": broker_name, "symbol": symbol} for symbol, key in keys.items()}
     locked = _ask(rows, None)
 
     def found() -> dict[str, ExposureTotal]:
@@ -295,14 +297,14 @@ def _symbol_row(broker_name: str, symbol: str) -> ExposureTotal:
     return ExposureTotal(key=symbol_key(broker_name, symbol), broker_name=broker_name, symbol=symbol)
 
 
-def _lock(rows: dict[str, ExposureTotal], ask: Ask | None = None) -> tuple[dict[str, ExposureTotal], list]:
+def _lock(rows: Named, ask: Ask | None = None) -> tuple[dict[str, ExposureTotal], list]:
     """Lock these rows, making those that are missing; and what was asked for once they were locked."""
     with together():
         locked = _ask(rows, ask)
     return locked()
 
 
-def _ask(rows: dict[str, ExposureTotal], ask: Ask | None) -> Callable[[], tuple[dict[str, ExposureTotal], list]]:
+def _ask(rows: Named, ask: Ask | None) -> Callable[[], tuple[dict[str, ExposureTotal], list]]:
     keys = {f"key{number}": key for number, key in enumerate(rows)}
     locked = _lock_of(len(rows)).later(**keys)
     answer = ask() if ask else list
@@ -311,7 +313,7 @@ def _ask(rows: dict[str, ExposureTotal], ask: Ask | None) -> Callable[[], tuple[
         there = {row.key: row for row in locked()}
         if len(there) == len(rows):
             return there, answer()
-        _make([row for key, row in rows.items() if key not in there])
+        _make([ExposureTotal(key=key, **columns) for key, columns in rows.items() if key not in there])
         return _lock(rows, ask)
 
     return found

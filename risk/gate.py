@@ -5,7 +5,7 @@ figure denies. Closing what is held never counts against exposure limits.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -35,6 +35,7 @@ from tradingdesk.fields import MONEY_PLACES, fit, plain
 from tradingdesk.fix import Side
 
 log = logging.getLogger(__name__)
+Checks = list[tuple[ControlSpec, list[Bound]]]
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ def judge(
     """
     case = Case(order, exposure, book, total_value, order.place(), facts or {})
     verdict = Verdict(denials=list(_missing_limits(book)))
-    _hold_against(OF_ORDERS, case, verdict)
+    _hold_against(_on_orders, case, verdict)
     verdict.accounts = {account.broker_name: _judge_account(case, account) for account in candidates}
     verdict.figures = {
         "firm_gross": plain(exposure.gross),
@@ -108,7 +109,7 @@ def _judge_account(case: Case, account: CandidateAccount) -> AccountVerdict:
     place = order.place(broker=account.adapter, account=account.broker_name)
     case = replace(case, account=account, verdict=verdict, place=place)
     verdict.denials.extend(_closing_denials(case))
-    _hold_against(OF_ACCOUNTS, case, verdict)
+    _hold_against(_at_accounts, case, verdict)
     verdict.denials.extend(_holding_denials(case))
     return verdict
 
@@ -122,12 +123,22 @@ def _missing_limits(book: Rulebook) -> Iterable[Denial]:
             yield Denial("NO_LIMIT_CONFIGURED", detail, limit=control, control=control, passes=passes)
 
 
-def _hold_against(specs: Iterable[ControlSpec], case: Case, verdict: Verdict | AccountVerdict) -> None:
+def _on_orders(book: Rulebook, place: Place) -> Checks:
+    return _in_force(OF_ORDERS, book, place)
+
+
+def _at_accounts(book: Rulebook, place: Place) -> Checks:
+    return _in_force(OF_ACCOUNTS, book, place)
+
+
+def _in_force(specs: Iterable[ControlSpec], book: Rulebook, place: Place) -> Checks:
+    return [(spec, bounds) for spec in specs if (bounds := spec.bounds(book, place))]
+
+
+def _hold_against(controls: Callable[[Rulebook, Place], Checks], case: Case, verdict: Verdict | AccountVerdict) -> None:
     """Check the controls that have a limit here: hard ones deny, soft ones warn; what cannot be measured denies."""
-    for spec in specs:
-        if spec.control not in case.book.bounds:
-            continue
-        for bound in spec.bounds(case.book, case.place):
+    for spec, bounds in case.book.prepared(controls, case.place):
+        for bound in bounds:
             try:
                 found = list(spec.check(case, bound))
             except Exception as error:  # an error in a control must deny, never let the order through

@@ -1,8 +1,11 @@
 """What the gate speaks of, as values: no database, no clock. Amounts are in the base currency."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import ROUND_FLOOR, ROUND_UP, Decimal
+from typing import Any
 
 from risk.levels import HaltInForce
 from risk.models import Scope
@@ -10,6 +13,7 @@ from tradingdesk.fields import QUANTITY_PLACES, plain
 from tradingdesk.fix import OrdType, Side
 
 ONE = Decimal(1)
+MOST_KEPT = 10_000
 # Net exposure at most, and at least.
 Ends = tuple[Decimal, Decimal]
 
@@ -85,13 +89,16 @@ class Rulebook:
     """Limits and halts in force, as of `version`. `limits` is keyed by (control, scope, scope_key, hard).
 
     `bounds` are the same limits by control, scope and key, the hard one first: asking for those of one order costs as
-    many look-ups as there are scopes in use, however many limits there are.
+    many look-ups as there are scopes in use, however many limits there are. What is `prepared` of them for a place
+    serves all places that the same limits apply to.
     """
 
     version: int
     limits: Mapping[tuple[str, str, str, bool], Decimal]
     halts: Mapping[tuple[str, str], Sequence[HaltInForce]]
     bounds: Mapping[str, Mapping[str, Mapping[str, tuple[Bound, ...]]]] = field(init=False, repr=False, compare=False)
+    _kept: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _keys: tuple[tuple[str, frozenset[str]], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         bounds: dict[str, dict[str, dict[str, tuple[Bound, ...]]]] = {}
@@ -99,6 +106,19 @@ class Rulebook:
             here, bound = bounds.setdefault(control, {}).setdefault(scope, {}), Bound(control, value, hard, scope, key)
             here[key] = (bound, *here.get(key, ())) if hard else (*here.get(key, ()), bound)
         object.__setattr__(self, "bounds", bounds)
+        scopes = {scope for rows in bounds.values() for scope in rows}
+        keys = {scope: frozenset().union(*(rows.get(scope, ()) for rows in bounds.values())) for scope in scopes}
+        object.__setattr__(self, "_keys", tuple(sorted(keys.items())))
+
+    def prepared(self, make: Callable[[Rulebook, Place], Any], place: Place) -> Any:
+        """What `make` gives of the limits at a place, made once for all places that have the same ones."""
+        key = make, *[name if (name := getattr(place, scope)) in names else None for scope, names in self._keys]
+        if key in self._kept:
+            return self._kept[key]
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        made = self._kept[key] = make(self, place)
+        return made
 
     def bounds_at(self, control: str, place: Place) -> list[Bound]:
         """The limits of one control that apply at a place, for each scope at most a hard and a soft one."""

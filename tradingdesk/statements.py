@@ -11,6 +11,7 @@ from functools import cache, partial
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet, Value
 from django.db.models.query import ModelIterable, get_related_populators
@@ -30,9 +31,12 @@ class Param(Value):
     def __str__(self) -> str:
         raise TypeError(f"the place of {self.value!r}: this lookup wants a value when the statement is made")
 
-    def bound(self, values: dict[str, Any]) -> Any:
+    def bound(self, values: dict[str, Any], database: BaseDatabaseWrapper) -> Any:
         """The value, as the database takes it."""
-        return self.output_field.get_db_prep_value(values[self.value], connection)
+        value, field = values[self.value], self.output_field
+        if type(value) is str and type(field) is models.TextField:
+            return value  # as most are
+        return field.get_db_prep_value(value, database)
 
 
 class Select:
@@ -51,14 +55,14 @@ class Select:
     def __call__(self, **values: Any) -> list:
         """Run it: all rows, each what the queryset gives."""
         compiled = self._compiled()
-        cursor = connection.cursor()
+        cursor = compiled.connection.cursor()
         cursor.execute(compiled.sql, compiled.bound(values))
         return compiled.made_of(_fetched(cursor))
 
     def later(self, **values: Any) -> "Later":
         """Run it inside a block of `together`; all rows are there after the block."""
         compiled = self._compiled()
-        cursor, rows = connection.cursor(), Later()
+        cursor, rows = compiled.connection.cursor(), Later()
         cursor.execute(compiled.sql, compiled.bound(values))
         _answered(lambda: rows.take(compiled.made_of(_fetched(cursor))))
         return rows
@@ -96,7 +100,8 @@ class _Compiled:
 
     def bound(self, values: dict[str, Any]) -> list[Any]:
         """The statement's values, as the database takes them."""
-        return [one.bound(values) if isinstance(one, Param) else one for one in self.params]
+        database = self.connection
+        return [one.bound(values, database) if isinstance(one, Param) else one for one in self.params]
 
     def made_of(self, rows: Iterable[Any]) -> list:
         """What the queryset gives for these rows of the database."""
