@@ -53,7 +53,9 @@ FILLED = "SELECT min(id) FROM orders WHERE status = 'filled'"
 MODEL = "WITH model AS MATERIALIZED (SELECT * FROM {table} WHERE {key} = %(model)s)"
 ORDERS = """
     FROM model CROSS JOIN generate_series(%(first)s::bigint, %(last)s::bigint) AS n
-    CROSS JOIN LATERAL (SELECT now() - interval '1 day' - n * interval '1 day' * {days} / %(all)s AS moment) AS at
+    CROSS JOIN LATERAL (
+        SELECT now() - interval '1 day' - interval '1 day' * (n::float8 * {days} / %(all)s) AS moment
+    ) AS at
     JOIN many ON many.number = (n / 2) %% (SELECT count(*) FROM many)
     JOIN instruments ON instruments.id = many.id
 """
