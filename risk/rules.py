@@ -113,11 +113,11 @@ class Rulebook:
     def prepared(self, make: Callable[[Rulebook, Place], Any], place: Place) -> Any:
         """What `make` gives of the limits at a place, made once for all places that have the same ones."""
         key = make, *[name if (name := getattr(place, scope)) in names else None for scope, names in self._keys]
-        if key in self._kept:
-            return self._kept[key]
-        if len(self._kept) >= MOST_KEPT:
-            self._kept.clear()
-        made = self._kept[key] = make(self, place)
+        made = self._kept.get(key)
+        if made is None:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()  # other threads make theirs again
+            made = self._kept[key] = make(self, place)
         return made
 
     def bounds_at(self, control: str, place: Place) -> list[Bound]:

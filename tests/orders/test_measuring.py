@@ -177,4 +177,8 @@ def test_controls_in_force_are_asked_for_in_statements_of_their_own_and_others_a
     bars(volume=1000)
     submit()
 
-    assert count() == without + 1 + 1 + 3 + 1
+    assert count() == without + 1 + 1 + 2 + 1
+    limit(Control.MAX_MESSAGES_PER_MINUTE, 10**6, Scope.BROKER, "alpaca")
+    submit()
+
+    assert count() == without + 1 + 1 + 3 + 1  # which adapter an account is of

@@ -144,3 +144,19 @@ def test_gross_is_never_below_what_is_held(position, buys, sells, mark):
     holding = Holding(position, Decimal(0), Decimal(0), buys, sells, mark)
 
     assert holding.gross() >= abs(position * mark)
+
+
+KEYS = st.sampled_from(["", "a", "b"])
+PLACES = st.builds(Place, KEYS, KEYS, KEYS, KEYS, KEYS, KEYS)
+
+
+@given(st.sets(st.tuples(st.sampled_from(Scope), st.sampled_from(["", "a", "b", "a a", "b a"]))), st.lists(PLACES))
+def test_what_is_prepared_for_a_place_is_of_the_limits_there(scopes, places):
+    book = Rulebook(1, {("max_order_qty", scope, key, True): Decimal(1) for scope, key in scopes}, halts={})
+
+    for place in places:
+        assert book.prepared(_of_size, place) == _of_size(book, place)
+
+
+def _of_size(book: Rulebook, place: Place):
+    return book.bounds_at("max_order_qty", place)
