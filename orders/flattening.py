@@ -6,6 +6,7 @@ their cancels. The gate lets these orders pass that halt and no stricter one.
 """
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,13 +52,18 @@ class PositionToClose:
     problem: str = ""
 
 
-def place_closing_orders(halt: Halt) -> None:
-    """Place one turn of closing orders for a flatten; positions that failed lately, or too often, are left alone."""
+def place_closing_orders(halt: Halt, *, until: float | None = None) -> None:
+    """Place one turn of closing orders for a flatten; positions that failed lately, or too often, are left alone.
+
+    None is begun after `until`, a time of `time.monotonic`: the next turn goes on.
+    """
     placed, positions = _Placed(halt), list(positions_of(halt))
     for first in range(0, len(positions), POSITIONS_AT_ONCE):
         together = positions[first : first + POSITIONS_AT_ONCE]
         rows = ExposureTotal.objects.in_bulk([_exposure_key(one) for one in together])
         for position in together:
+            if until is not None and time.monotonic() >= until:
+                return
             before = placed.of(position)
             if not _is_stuck(before):
                 _close(halt, position, rows.get(_exposure_key(position)), len(before))

@@ -82,11 +82,11 @@ def carry_out(halt: Halt, *, seconds: float | None = None) -> None:
         return
     until = None if seconds is None else time.monotonic() + seconds
     for order in _unasked(halt):
-        if until is not None and time.monotonic() > until:
+        if until is not None and time.monotonic() >= until:
             return
         _ask(halt, order)
     if halt.flatten:
-        place_closing_orders(halt)
+        place_closing_orders(halt, until=until)
 
 
 def carry_out_all() -> int:

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from brokers.models import Quote
 from orders.flattening import FAILURES_AT_MOST, flat_orders, place_closing_orders, positions_to_close
-from orders.halting import carry_out_all, flatten
+from orders.halting import carry_out, carry_out_all, flatten
 from orders.models import Order
-from risk.halts import resume
+from risk.halts import halt, resume
 from risk.limits import LimitValue, set_limits
 from risk.models import Control, Halt, Level, Scope
 from tests.orders.desk import Counterparty, roomy_desk, submit
@@ -127,6 +127,15 @@ def test_order_that_fails_is_tried_again_after_a_pause_and_given_up_in_the_end(d
         carry_out_all()
         assert len(placed(made)) == min(number, FAILURES_AT_MOST)
     assert positions_to_close(made)[0].problem.startswith("given up: NO_PRICE")
+
+
+def test_what_is_not_closed_at_once_is_left_to_the_next_turn(desk):
+    holding(100), holding(40, "alpaca_margin")
+    made = halt(level=Level.REDUCE_ONLY, flatten=True, scope=Scope.FIRM, reason="drill", actor="rita")
+    carry_out(made, seconds=0)
+    assert placed(made) == []
+    carry_out(made, seconds=60)
+    assert [(row[0], row[2]) for row in placed(made)] == [("alpaca", 100), ("alpaca_margin", 40)]
 
 
 def test_positions_that_are_being_closed_take_no_queries_of_their_own(desk, django_assert_num_queries):
