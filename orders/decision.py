@@ -25,6 +25,7 @@ from risk.controls import needs_approval
 from risk.facts import facts_kept
 from risk.models import Control, ExposureTotal
 from risk.rules import AccountVerdict, CandidateAccount, Denial, Place, ProposedOrder, Rulebook
+from tradingdesk.fields import plain
 from tradingdesk.fix import OrderClass, OrdStatus, RequestKind, RequestState, Side, TimeInForce
 from tradingdesk.statements import Later, Param, Select, insert, together
 
@@ -210,16 +211,22 @@ def who_asked(order: Order, actor: str) -> str:
     return order.submitted_by.get_username() if order.submitted_by_id else order.asked_by or actor
 
 
-def price_problem(quote: Quote | None, book: Rulebook, place: Place, now: datetime) -> tuple[str, str] | None:
+def price_problem(quote: Quote | None, book: Rulebook, place: Place, now: datetime) -> Denial | None:
     """Why a quote cannot be used: missing, not sound, or older than the limits say; None when it can."""
     if quote is None:
-        return "NO_PRICE", f"symbol={place.symbol} has no quote here"
+        return gate.no_price("NO_PRICE", f"symbol={place.symbol} has no quote here")
     if not quote.is_sound():
-        return "UNSOUND_PRICE", f"bid={quote.bid_px}, ask={quote.ask_px}: one side is missing or they cross"
+        bid, ask = plain(quote.bid_px), plain(quote.ask_px)
+        return gate.no_price("UNSOUND_PRICE", f"bid={bid}, ask={ask}: one side is missing or they cross")
     max_age, max_lag = book.prepared(_quote_ages, place)
     if not quote.is_fresh(now, max_age=_seconds(max_age), max_lag=_seconds(max_lag)):
         age, lag = (now - quote.received_at).total_seconds(), (now - quote.quote_time).total_seconds()
-        return "STALE_PRICE", f"quote confirmed {age:.1f} s ago (max {max_age}), made {lag:.1f} s ago (max {max_lag})"
+        confirmed = f"quote confirmed {age:.1f} s ago (max {plain(max_age)})"
+        detail = f"{confirmed}, made {lag:.1f} s ago (max {plain(max_lag)})"
+        is_old = age > max_age
+        control = Control.MAX_QUOTE_AGE if is_old else Control.MAX_QUOTE_LAG
+        found, limit = (age, max_age) if is_old else (lag, max_lag)
+        return replace(gate.no_price("STALE_PRICE", detail), control=control, found=f"{found:.1f}", limit=plain(limit))
     return None
 
 

@@ -214,8 +214,10 @@ def _with(section: dict[str, Any], limit: LimitValue) -> dict[str, Any]:
 
 def _with_value(limits: dict[str, Any], limit: LimitValue) -> dict[str, Any]:
     spec, name = SPECS[limit.control], str(limit.control)
-    pair = by_hardness(limits.get(name), spec) | {limit.hard: True if spec.unit is Unit.FLAG else limit.value}
-    pair = {hard: value for hard, value in pair.items() if value is not None}
+    pair = by_hardness(limits.get(name), spec)
+    pair.pop(limit.hard, None)
+    if limit.value is not None:
+        pair[limit.hard] = True if spec.unit is Unit.FLAG else limit.value
     others = {control: value for control, value in limits.items() if control != name}
     return limits | {name: _written(pair, spec)} if pair else others
 

@@ -98,9 +98,8 @@ def _judge_account(case: Case, account: CandidateAccount) -> AccountVerdict:
     order, verdict = case.order, AccountVerdict(account.broker_name)
     verdict.denials.extend(_standing_denials(order, account, case.book))
     if account.bid_px is None or account.ask_px is None:
-        code, detail = account.price_problem or ("NO_PRICE", f"symbol={order.symbol} has no quote")
-        passes = "the same order once the account has a sound, fresh quote"
-        verdict.denials.append(Denial(code, detail, control="quote", passes=passes))
+        problem = account.price_problem or no_price("NO_PRICE", f"symbol={order.symbol} has no quote")
+        verdict.denials.append(problem)
         return verdict
     if account.fx_rate is None or case.exposure.fx_rate is None:
         verdict.denials.append(_no_rate(case, account))
@@ -112,6 +111,11 @@ def _judge_account(case: Case, account: CandidateAccount) -> AccountVerdict:
     _hold_against(_at_accounts, case, verdict)
     verdict.denials.extend(_holding_denials(case))
     return verdict
+
+
+def no_price(code: str, detail: str) -> Denial:
+    """Deny for a quote that cannot be used."""
+    return Denial(code, detail, control="quote", passes="the same order once the account has a sound, fresh quote")
 
 
 def _missing_limits(book: Rulebook) -> Iterable[Denial]:

@@ -110,7 +110,7 @@ def pair_problem(control: str, scope: str, hard: Decimal | None, soft: Decimal) 
         text = "a soft limit of the firm needs a hard one beside it"
         return ("LIMIT_MUST_BE_HARD", text) if must_refuse(spec, scope) else None
     if soft == hard or spec.tightest(soft, hard) != soft:
-        text = f"the soft limit {plain(soft)} must be tighter than the hard one {plain(hard)} beside it"
+        text = f"the soft limit {plain(soft)} never counts beside the hard one {plain(hard)}: tighten it, or remove it"
         return "SOFT_LIMIT_NOT_TIGHTER", text
     return None
 

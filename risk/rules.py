@@ -194,7 +194,7 @@ class CandidateAccount:
     status: str
     bid_px: Decimal | None = None
     ask_px: Decimal | None = None
-    price_problem: tuple[str, str] | None = None
+    price_problem: Denial | None = None
     can_short: bool = False
     unreconciled: str = ""
     adapter: str = ""

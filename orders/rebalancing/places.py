@@ -74,7 +74,7 @@ def _stuck(known: Known, account: BrokerAccount, symbol: str, listing: Listing |
     if halted := stopped_by(known.book, account.pk, symbol):
         return Problem("TRADING_HALTED", f"{where} is halted for {halted}", account.pk, symbol)
     if found := known.price_problem((account.pk, symbol)):
-        return Problem(found[0], f"{where}: {found[1]}", account.pk, symbol)
+        return Problem(found.code, f"{where}: {found.detail}", account.pk, symbol)
     if known.is_foreign((account.pk, symbol)):
         detail = f"{where} is priced in {listing.instrument.currency}: moves of it are not planned"
         return Problem("OTHER_CURRENCY", detail, account.pk, symbol)

@@ -25,7 +25,7 @@ from risk import fx
 from risk.exposure import account_key, holding_of
 from risk.models import ExposureTotal
 from risk.rulebook import current_rulebook
-from risk.rules import Place, Rulebook
+from risk.rules import Denial, Place, Rulebook
 from tradingdesk.fields import MONEY_PLACES, fit
 
 STRATEGY = "rebalancing"
@@ -68,7 +68,7 @@ class Known:
         left = account.buying_power - (self.unreflected.get(account.pk) or ZERO)
         return fit(max(left, ZERO) * self.rates.get(account.currency, ZERO), MONEY_PLACES)
 
-    def price_problem(self, key: Key) -> tuple[str, str] | None:
+    def price_problem(self, key: Key) -> Denial | None:
         """Why the quote of a symbol at an account cannot be used; None when it can."""
         return price_problem(quote_of(self.listings.get(key)), self.book, self.where(*key), self.now)
 

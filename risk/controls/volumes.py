@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from risk.controls.control import ANYWHERE, Case, ControlSpec, Unit, Unmeasured
 from risk.models import Control
-from risk.rules import Bound, Denial
+from risk.rules import Bound, Denial, qty_at_most
 from tradingdesk.fields import plain
 from tradingdesk.fix import Side
 
@@ -30,8 +30,8 @@ def _above_part(bound: Bound, code: str, name: str, qty: Decimal, whole: Decimal
     """Deny more units than the limit's part of a whole; quantities are compared, so that nothing is rounded."""
     most = bound.value * whole
     if qty > most:
-        detail = f"order_qty={plain(qty)}, {name}={plain(whole)}, max={plain(bound.value)} of it"
-        passes = f"order_qty of at most {plain(most)}"
+        detail = f"order_qty={plain(qty)}, {name}={plain(round(whole, 2))}, max={plain(bound.value)} of it"
+        passes = qty_at_most(most, Decimal(1))
         yield bound.denial(code, detail, field="order_qty", found=plain(qty), passes=passes)
 
 

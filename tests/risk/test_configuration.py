@@ -67,6 +67,8 @@ def test_limit_set_by_a_person_comes_back_from_the_recorded_section_as_it_was_se
     assert {(row.scope, row.scope_key, row.value, row.hard) for row in limits_in_force()} == {
         (value.scope, value.scope_key, value.value, value.hard) for value in values
     }
+    change_limits([replace(value, value=None) for value in values], actor="ann", reason="not needed")
+    assert not limits_in_force()
 
 
 def test_soft_limit_beside_a_hard_one_comes_back_from_the_recorded_section(db):

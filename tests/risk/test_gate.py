@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from risk.gate import judge, reservation
+from risk.gate import judge, no_price, reservation
 from risk.models import Control, Scope
 from tests.risk.judging import TOTAL_VALUE, account, buy, found, frozen, held, judged, rules, sell
 
@@ -97,7 +97,7 @@ def test_quantity_limit_is_optional():
         pytest.param(None, account(bid_px=None, ask_px=None), None, None, [("NO_PRICE", "", "")], id="no-price"),
         pytest.param(
             None,
-            account(bid_px=None, ask_px=None, price_problem=("STALE_PRICE", "quote is old")),
+            account(bid_px=None, ask_px=None, price_problem=no_price("STALE_PRICE", "quote is old")),
             None,
             None,
             [("STALE_PRICE", "", "")],
