@@ -298,6 +298,13 @@ def test_bracket_waits_for_its_parent_and_one_exit_cancels_the_other(sandbox, cl
     client.wait_for_status(target, "Cancelled")
 
 
+def test_child_of_an_order_that_tws_does_not_have_is_refused(client):
+    child = client.place("IBM", "SELL", 10, "STP", auxPrice="175", parentId=1)
+    client.wait_for_error(10006)
+    client.sync()
+    assert client.told(child) == ["error 10006"]
+
+
 def test_cancelled_parent_takes_its_children_along(client):
     parent = client.place("IBM", "BUY", 10, "LMT", lmtPrice="100", transmit=False)
     child = client.place("IBM", "SELL", 10, "LMT", lmtPrice="190", parentId=parent)

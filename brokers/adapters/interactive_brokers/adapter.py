@@ -192,7 +192,7 @@ class Adapter(BrokerAdapter):
     async def _submit(self, session: Session, order: NewOrder) -> ExecutionReport:
         order_id = _order_id(order.wire_ref or self.next_wire_ref(), self._account.client_id)
         await session.ready_for_orders()
-        if order.order_class == OrderClass.OCO:
+        if order.legs:
             await self._end_stray_legs(session, order)
         await session.turn(order_id)
         contract = orders.stock(order.symbol, self._con_ids.get(order.symbol, 0))
@@ -210,7 +210,7 @@ class Adapter(BrokerAdapter):
     ) -> KnownOrder:
         """Wait for TWS's word about an order and its legs; one of whose parts it refuses is not wanted without that.
 
-        With an entry its exits go; those of a group are each ended.
+        Each is ended for itself: where it is the entry that was refused, its exits must not work alone.
         """
         own, *legs = [partial(self._tracker.own, one) for one in ids]
         try:
@@ -219,15 +219,14 @@ class Adapter(BrokerAdapter):
         except OrderRefused as refusal:
             if not order.legs:
                 raise
-            given_up = ids if order.order_class == OrderClass.OCO else ids[:1]
-            for number in given_up:
+            for number in ids:
                 session.say(session.client.cancelOrder, number)
-            owns = {number: partial(self._tracker.own, number) for number in given_up}
+            owns = {number: partial(self._tracker.own, number) for number in ids}
             return await dialogue.given_up(heard, owns, refusal, self._patience)
         return known
 
     async def _end_stray_legs(self, session: Session, order: NewOrder) -> None:
-        """Cancel what an earlier try has left of a group's legs: they reached TWS, and their order did not.
+        """Cancel what an earlier try has left of an order's legs: they reached TWS, and it did not.
 
         Raises:
             TryLater: there was one; the order can be sent once it has ended.

@@ -14,6 +14,7 @@ FILLED_ALREADY = (104, "Cannot modify a filled order.")
 NOT_CHANGEABLE = (105, "Order being modified does not match original order")
 MIN_VARIATION = (110, "The price does not conform to the minimum price variation for this contract.")
 CLIENT_ID_IN_USE = (326, "Unable to connect as the client id is already in use. Retry with a unique client id.")
+MISSING_PARENT = (10006, "Missing parent order")
 NO_FRACTIONS = (
     10243,
     "Fractional-sized order cannot be placed via API. Please use desktop version to place this order.",

@@ -34,6 +34,8 @@ class Trading:
         if request.order_id < self.orders.next_order_id(client_id):
             raise Refusal(*refusals.DUPLICATE_ORDER_ID)
         self.orders.use_id(client_id, request.order_id)
+        if request.parent_id and self.orders.find(client_id, request.parent_id) is None:
+            raise Refusal(*refusals.MISSING_PARENT)
         terms.check(request, self.gateway.tws)
         order = self._new(client_id, request.order_id, request)
         if request.what_if:
