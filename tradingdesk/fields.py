@@ -64,6 +64,8 @@ class ExactDecimalField(models.DecimalField):
                 raise ValidationError(
                     {self.name: f"{self.name}: {value} has more than {EXACT_DIGITS} significant digits"}
                 )
+            if connection.vendor == "postgresql":
+                return value  # as it takes it
         return super().get_db_prep_save(value, connection)
 
 

@@ -17,6 +17,7 @@ from django.db.models import QuerySet, Value
 from django.db.models.query import ModelIterable, get_related_populators
 
 _unanswered = threading.local()
+_TEXTS = (models.CharField, models.TextField)
 
 
 class Param(Value):
@@ -171,12 +172,16 @@ def next_key(model: type[models.Model]) -> Later:
 
 
 def insert(*rows: models.Model) -> None:
-    """Write new rows of one model in one statement; those without a key get one, as from `row.save()`."""
+    """Write new rows of one model in one statement; those without a key get one, as from `row.save()`.
+
+    Columns that none of them has a value for are left out: they are null, and a wide row has many.
+    """
     model = type(rows[0])
-    fields = _fields(model) if rows[0].pk is None else [model._meta.pk, *_fields(model)]
+    without = frozenset(name for name in _left_empty(model) if all(getattr(row, name) is None for row in rows))
+    fields = _inserted(model, rows[0].pk is not None, without)
     values = [value for row in rows for value in _values(row, fields, add=True)]
     cursor = connection.cursor()
-    cursor.execute(_insert_sql(model, len(rows), rows[0].pk is not None), values)
+    cursor.execute(_insert_sql(model, len(rows), rows[0].pk is not None, without), values)
     _answered(partial(_take_keys, cursor, rows))
 
 
@@ -251,9 +256,24 @@ def _fields(model: type[models.Model], *names: str) -> list[models.Field]:
 
 
 @cache
-def _insert_sql(model: type[models.Model], count: int, with_keys: bool) -> str:
+def _left_empty(model: type[models.Model]) -> list[str]:
+    """Columns that may be left out of a new row whose value is None: they are null then."""
+    return [
+        field.attname
+        for field in _fields(model)
+        if field.null and not field.has_db_default() and type(field).pre_save is models.Field.pre_save
+    ]
+
+
+@cache
+def _inserted(model: type[models.Model], with_keys: bool, without: frozenset[str]) -> list[models.Field]:
     fields = [model._meta.pk, *_fields(model)] if with_keys else _fields(model)
-    columns = [_quoted(field.column) for field in fields]
+    return [field for field in fields if field.attname not in without]
+
+
+@cache
+def _insert_sql(model: type[models.Model], count: int, with_keys: bool, without: frozenset[str]) -> str:
+    columns = [_quoted(field.column) for field in _inserted(model, with_keys, without)]
     places = ", ".join([f"({', '.join(['%s'] * len(columns))})"] * count)
     table, key = _quoted(model._meta.db_table), _quoted(model._meta.pk.column)
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {places} RETURNING {key}"
@@ -272,4 +292,11 @@ def _quoted(name: str) -> str:
 
 def _values(row: models.Model, fields: list[models.Field], *, add: bool) -> list[Any]:
     database = connections[DEFAULT_DB_ALIAS]
-    return [field.get_db_prep_save(field.pre_save(row, add), database) for field in fields]
+    return [_stored(field, field.pre_save(row, add), database) for field in fields]
+
+
+def _stored(field: models.Field, value: Any, database: BaseDatabaseWrapper) -> Any:
+    """A value as the database takes it; most are so already."""
+    if value is None or (type(value) is str and type(field) in _TEXTS):
+        return value
+    return field.get_db_prep_save(value, database)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Q
 
@@ -150,6 +151,24 @@ def test_rows_inserted_together_have_their_keys_in_order(django_assert_num_queri
         insert(*events)
 
     assert list(AuditEvent.objects.order_by("id").values_list("pk", "kind")) == [(e.pk, e.kind) for e in events]
+
+
+def test_rows_inserted_together_keep_what_only_some_of_them_have(django_assert_num_queries):
+    instrument = QuoteFactory().listing.instrument
+    prices = {"a": Decimal("1.5"), "b": None, "c": Decimal("2")}
+
+    with django_assert_num_queries(1):
+        insert(*[Order(client_order_id=one, instrument=instrument, order_qty=1, price=prices[one]) for one in prices])
+
+    assert dict(Order.objects.values_list("client_order_id", "price")) == prices
+    assert set(Order.objects.values_list("stop_px", "list_id")) == {(None, "")}
+
+
+def test_number_that_is_none_is_refused_by_its_name():
+    instrument = QuoteFactory().listing.instrument
+
+    with pytest.raises(ValidationError, match="order_qty: NaN is not a number"):
+        insert(Order(client_order_id="a", instrument=instrument, order_qty=Decimal("NaN")))
 
 
 def test_insert_of_a_row_that_is_there_already_is_an_integrity_error():
