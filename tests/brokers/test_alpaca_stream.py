@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,9 @@ from itertools import count
 
 import pytest
 
+from brokers.adapters.alpaca import stream
 from brokers.adapters.alpaca.adapter import Adapter
+from brokers.adapters.alpaca.config import read_settings
 from brokers.messages import CancelOrder, ExecutionReport, NewOrder, ReplaceOrder
 from tests.brokers.alpaca_samples import market_order, new_order
 from tests.brokers.listeners import KeepingListener
@@ -261,3 +264,37 @@ def test_closed_stream_tells_nothing_more(sandbox):
     other.close()
     assert (len(listener.facts), listener.lost) == (told, [])
     assert all(isinstance(fact, ExecutionReport) for fact in listener.facts)
+
+
+def test_what_comes_while_the_listener_rests_is_told_together_unless_much_waits(monkeypatch):
+    updates = stream.Updates(read_settings({"api_key": "k", "secret_key": "s"}), told := Telling())
+    comes_meanwhile = [[2, 3], list(range(2 * stream.MOST_TOGETHER))]
+    rests = []
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+        if len(rests) > len(comes_meanwhile):
+            raise asyncio.CancelledError
+        for fact in comes_meanwhile[len(rests) - 1]:
+            updates._facts.put_nowait(fact)
+
+    async def pass_on() -> None:
+        updates._facts.put_nowait(1)
+        await updates._pass_on()
+
+    monkeypatch.setattr(stream.asyncio, "sleep", rest)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(pass_on())
+
+    assert [len(facts) for facts in told.calls] == [1, 2, stream.MOST_TOGETHER, stream.MOST_TOGETHER]
+    assert all(0 <= seconds <= stream.LONGEST_REST for seconds in rests)
+
+
+class Telling:
+    """Keeps what is told at once."""
+
+    def __init__(self):
+        self.calls: list[list] = []
+
+    async def facts(self, facts: list) -> None:
+        self.calls.append(facts)

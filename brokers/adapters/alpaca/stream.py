@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator
 
 import websockets
@@ -33,6 +34,8 @@ STOP_SECONDS = 3.0
 MOST_WAITING = 1024
 # Applying facts keeps orders of the same account from being accepted: not for long.
 MOST_TOGETHER = 16
+# Some cost little more together than one: after each call, what comes in this many times its length waits for the next.
+REST, LONGEST_REST = 3, 0.1
 TRADE_UPDATES = "trade_updates"
 NO_SUBSCRIPTION = "insufficient subscription"
 
@@ -115,7 +118,7 @@ class LostWhenWrong:
 class Updates(LostWhenWrong, TradingStream):
     """Trade updates. A failure is told once, until the stream is open again.
 
-    While the listener is busy with some, more are read; it gets them together.
+    While the listener is busy with some, and rests after them, more are read; it gets them together.
     """
 
     def __init__(self, account: AlpacaSettings, told: Told):
@@ -167,6 +170,7 @@ class Updates(LostWhenWrong, TradingStream):
     async def _pass_on(self) -> None:
         while True:
             facts = [await self._facts.get(), *self._next(MOST_TOGETHER - 1)]
+            began = time.monotonic()
             try:
                 await self._told.facts(facts)
             except Exception as failure:
@@ -174,6 +178,8 @@ class Updates(LostWhenWrong, TradingStream):
                 list(self._next(MOST_WAITING))  # all is read anew
                 if self._ws:
                     await self._ws.close()
+            if self._facts.qsize() < MOST_TOGETHER:
+                await asyncio.sleep(min(REST * (time.monotonic() - began), LONGEST_REST))
 
     def _next(self, most: int) -> Iterator[ExecutionReport | CancelRejected]:
         for _ in range(min(most, self._facts.qsize())):
