@@ -27,7 +27,7 @@ class ScopedForm(ReasonForm):
 class LimitForm(ScopedForm):
     """One limit; of an existing one only value, severity and reason can be given."""
 
-    control = ChoiceField(choices=Control.choices)
+    control = ChoiceField(choices=[(one, one) for one in Control.values])
     value = forms.DecimalField(
         max_digits=24,
         decimal_places=9,
