@@ -13,10 +13,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from brokers.sandbox.replay import DataError, lean_folder
-from brokers.sandbox.tape import Bar, market_day, market_midnight
+from brokers.sandbox.tape import SATURDAY, Bar, market_day, market_midnight
 
 KEPT_DAYS = 1_500
-SATURDAY = 5
 
 
 class History:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from brokers.sandbox.book import Quote
 
+SATURDAY = 5
 KEPT_BARS = 20_000
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 NEW_YORK = ZoneInfo("America/New_York")
@@ -93,3 +94,8 @@ def market_day(at: datetime) -> date:
 def market_midnight(day: date) -> datetime:
     """When a day begins in New York, in UTC."""
     return datetime.combine(day, time(), NEW_YORK).astimezone(UTC)
+
+
+def is_session(day: date, now: datetime) -> bool:
+    """Whether there is a session on a day: on weekdays, and today whatever day it is."""
+    return day.weekday() < SATURDAY or day == market_day(now)

@@ -16,7 +16,7 @@ from brokers.sandbox.book import Event, Order, Quote, Ticket
 from brokers.sandbox.engine import Engine
 from brokers.sandbox.history import History
 from brokers.sandbox.storage import Store
-from brokers.sandbox.tape import DAY, Bar, Tape
+from brokers.sandbox.tape import DAY, Bar, Tape, is_session, market_day
 
 STEP_S = 0.003
 STARTING_CASH = "starting_cash:{}"
@@ -91,9 +91,10 @@ class Venue:
         return self._do(lambda now: action(self.engine, now))
 
     def daily_bars(self, symbol: str, start: datetime, end: datetime) -> list[Bar]:
-        """Days that begin within [start, end]: those of the history, then what the tape has of later ones."""
+        """Days that begin within [start, end]: those of the history, then what the tape has of later sessions."""
         now = self.clock()
-        known = {bar.at: bar for bar in self.tape.between(symbol, now - 7 * DAY, now, DAY)}
+        shown = self.tape.between(symbol, now - 7 * DAY, now, DAY)
+        known = {bar.at: bar for bar in shown if is_session(market_day(bar.at), now)}
         known |= {bar.at: bar for bar in self.history.bars(symbol, now)}
         return [known[at] for at in sorted(known) if start <= at <= end]
 

@@ -8,6 +8,7 @@ import pytest
 
 from brokers.sandbox.history import read_history
 from brokers.sandbox.replay import DataError
+from brokers.sandbox.tape import is_session
 
 MONDAY_NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)
 ROWS = ["20131002 00:00,100000,120000,90000,110000,500", "20131003 00:00,110000,130000,100000,120000,600"]
@@ -48,3 +49,12 @@ def test_days_begin_in_new_york_in_summer_and_winter(tmp_path):
     [_, monday] = read_history(folder(tmp_path, ROWS), before="20131007").bars("IBM", july)
     assert monday.at == datetime(2026, 7, 6, 4, tzinfo=UTC)
     assert monday.at.date() == date(2026, 7, 6)
+
+
+@pytest.mark.parametrize(("day", "there_is"), [(20, True), (21, False), (22, False), (23, True)])
+def test_there_are_sessions_on_weekdays_only(day, there_is):
+    assert is_session(date(2026, 11, day), MONDAY_NOON) == there_is
+
+
+def test_today_has_a_session_whatever_day_it_is():
+    assert is_session(date(2026, 11, 22), datetime(2026, 11, 23, 4, 59, tzinfo=UTC))  # still Sunday in New York

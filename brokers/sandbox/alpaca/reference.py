@@ -8,9 +8,9 @@ from aiohttp import web
 
 from brokers.sandbox.alpaca.errors import invalid, not_found
 from brokers.sandbox.alpaca.gate import FRONT, answer
-from brokers.sandbox.alpaca.words import NEW_YORK, asset_words, market_time
+from brokers.sandbox.alpaca.words import asset_words, market_time
+from brokers.sandbox.tape import SATURDAY, is_session, market_day
 
-SATURDAY = 5
 MAX_DAYS = 3_700
 
 
@@ -47,12 +47,13 @@ async def clock(request: web.Request) -> web.Response:
 
 async def calendar(request: web.Request) -> web.Response:
     """GET /v2/calendar with start, end: weekdays, and today whatever day it is."""
-    today = request.app[FRONT].venue.clock().astimezone(NEW_YORK).date()
+    now = request.app[FRONT].venue.clock()
+    today = market_day(now)
     start = _date(request.query.get("start"), today - timedelta(days=30))
     end = _date(request.query.get("end"), today + timedelta(days=30))
     count = min(max((end - start).days + 1, 0), MAX_DAYS)
     days = (start + timedelta(days=offset) for offset in range(count))
-    return answer([_day_words(day) for day in days if day.weekday() < SATURDAY or day == today])
+    return answer([_day_words(day) for day in days if is_session(day, now)])
 
 
 def _date(raw: str | None, default: date) -> date:
