@@ -36,7 +36,16 @@ from tradingdesk.fix import (
 )
 from tradingdesk.statements import insert, update
 
-_TRADING = frozenset({OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.FILLED})
+# How an order stands that has not ended; what it is of is as good as a restatement then.
+_STANDING = frozenset(
+    {
+        OrdStatus.NEW,
+        OrdStatus.PARTIALLY_FILLED,
+        OrdStatus.FILLED,
+        OrdStatus.DONE_FOR_DAY,
+        OrdStatus.SUSPENDED,
+    }
+)
 _SHARED = (
     "account_id",
     "preferred_broker",
@@ -145,7 +154,7 @@ def as_told(order: Order, request: OrderRequest | None, report: ExecutionReport)
     if order.parent_id and (request is None or request.kind == RequestKind.NEW):
         report = replace(report, client_order_id=order.client_order_id)
     shrunk = report.order_qty is not None and report.order_qty != order.order_qty
-    as_it_stands = report.exec_type == ExecType.ORDER_STATUS and report.status in _TRADING
+    as_it_stands = report.exec_type == ExecType.ORDER_STATUS and report.status in _STANDING
     if shrunk and as_it_stands and report.broker_order_id == order.broker_order_id:
         return replace(report, exec_type=ExecType.RESTATED)
     return report

@@ -162,6 +162,19 @@ def test_size_that_an_exit_had_shrunk_to_is_known_where_its_end_is_all_that_is_h
     agree(name)
 
 
+@pytest.mark.parametrize(("deed", "shown"), [("done_for_day", "done_for_day"), ("suspend", "suspended")])
+def test_size_that_an_exit_had_shrunk_to_is_known_where_it_only_rests_by_then(name, sandbox, deed, shown):
+    order = place(**NOW)
+    stand(order, "filled", "new", "new")
+    profit, loss = order.legs.order_by("pk")
+    sandbox.admin.fill(profit.broker_order_id, 40, "190")
+    sandbox.admin.act(loss.broker_order_id, deed)
+    stand(order, "filled", "partially_filled", shown)
+    loss.refresh_from_db()
+    assert loss.order_qty == 60
+    agree(name)
+
+
 def test_exits_that_both_fill_are_both_booked(name, sandbox, hearing):
     order = place(**NOW)
     stand(order, "filled", "new", "new")

@@ -1,6 +1,7 @@
 """The file that a backup is, which of them are kept, and which pg_dump goes with a server: no database."""
 
 import json
+import os
 import random
 import stat
 import zipfile
@@ -125,6 +126,12 @@ def test_program_of_the_servers_own_version_is_taken_else_the_next_newer(install
     assert find_program("pg_dump", 17) == installed[17]
     assert find_program("pg_dump", 16) == installed[17]
     assert find_program("pg_dump", 14) == installed[15]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_folder_along_path_that_may_not_be_read_is_passed_over(installed):
+    installed[17].parent.chmod(0)
+    assert find_program("pg_dump", 17) == installed[18]
 
 
 def test_program_that_is_older_than_the_server_is_not_taken_and_the_fix_is_named(installed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
@@ -67,9 +68,8 @@ def last_words(said: list[str]) -> str:
 
 def _candidates(name: str) -> Iterator[Path]:
     for folder in dict.fromkeys(_folders()):
-        path = folder / name
-        if path.is_file() and os.access(path, os.X_OK):
-            yield path
+        if path := shutil.which(name, path=str(folder)):  # nothing, too, where the folder may not be read
+            yield Path(path)
 
 
 def _folders() -> Iterator[Path]:
