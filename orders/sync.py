@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from brokers import bars, market
@@ -211,14 +212,18 @@ def _missing_commissions(account: BrokerAccount, reports: Iterable[ExecutionRepo
 
 
 def sync_orders(account: BrokerAccount) -> None:
-    """Bring working orders in line with the broker's: those it lists, and ours that it lists no more."""
+    """Bring working orders in line with the broker's: those it lists, and ours that it lists no more.
+
+    A leg that was named and never heard of, as its process ended then, is there since its order is.
+    """
     gateway = gateway_for(account)
     asked_at = timezone.now()
     listed = gateway.open_orders()
     for report in listed:
         apply_any(account, gateway, report)
     seen = {report.broker_order_id for report in listed}
-    ours = Order.objects.open().filter(account=account, broker_order_id__isnull=False, acknowledged_at__lt=asked_at)
+    there = Q(acknowledged_at__lt=asked_at) | Q(acknowledged_at=None, parent__acknowledged_at__lt=asked_at)
+    ours = Order.objects.open().filter(there, account=account, broker_order_id__isnull=False)
     if _ids_to_read(ours, seen):
         sync_executions(account)  # most of them have just filled, which one call tells of all
     for broker_order_id in _ids_to_read(ours, seen):

@@ -162,6 +162,17 @@ def test_size_that_an_exit_had_shrunk_to_is_known_where_its_end_is_all_that_is_h
     agree(name)
 
 
+def test_end_of_exits_that_were_named_and_never_heard_of_is_found_by_reading(name, sandbox):
+    order = place(**NOW)
+    stand(order, "filled", "new", "new")
+    sandbox.admin.act(order.legs.first().broker_order_id, "cancel")  # which takes the other along
+    named_only = {"status": "pending", "working_as": None, "working_at": None, "acknowledged_at": None}
+    order.legs.update(**named_only)  # as a process leaves them that is killed right after
+    stand(order, "filled", "canceled", "canceled")
+    assert (held(name), open_sells(name)) == (100, 0)
+    agree(name)
+
+
 @pytest.mark.parametrize(("deed", "shown"), [("done_for_day", "done_for_day"), ("suspend", "suspended")])
 def test_size_that_an_exit_had_shrunk_to_is_known_where_it_only_rests_by_then(name, sandbox, deed, shown):
     order = place(**NOW)
