@@ -162,7 +162,8 @@ def as_told(order: Order, request: OrderRequest | None, report: ExecutionReport)
 
 def take_last_size(order: Order, report: ExecutionReport) -> None:
     """Take over the size of a linked order that has ended, where its end is the first to tell that it had shrunk."""
-    if order.is_linked and order.closed_as and report.order_qty and report.broker_order_id == order.broker_order_id:
+    ended = order.is_linked and order.closed_as and report.broker_order_id == order.broker_order_id
+    if ended and report.order_qty and order.order_qty and report.order_qty < order.order_qty:
         order.order_qty = max(report.order_qty, order.cum_qty)
 
 

@@ -99,6 +99,14 @@ def test_completed_order_is_found(status, words, filled, expected):
     assert found.transact_time == datetime(2026, 4, 15, 19, 7, 9, tzinfo=UTC)
 
 
+def test_quantity_of_an_order_that_traded_in_part_and_was_cancelled_is_not_known():
+    with desk() as made:
+        done = tws.completed_order(perm_id=99, status="Cancelled", order_ref="c-1", quantity=11, filled=12)
+        made.tws.on(tws.COMPLETED_ORDERS, give(done, tws.completed_orders_end()))
+        found = made.adapter.find_order("c-1")
+    assert (found.status, found.order_qty, found.cum_qty, found.leaves_qty) == (OrdStatus.CANCELED, None, 12, 0)
+
+
 def test_executions_alone_prove_that_an_order_was_taken():
     with desk() as made:
         made.tws.on(tws.EXECUTIONS, give(

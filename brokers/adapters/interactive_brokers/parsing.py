@@ -124,14 +124,16 @@ def order_terms(contract: Any, order: Any) -> dict[str, Any]:
 
 
 def completed_report(done: CompletedOrder, zone: str) -> ExecutionReport:
-    """Read a completed order. It carries no average price, and no quantity once it has filled."""
+    """Read a completed order. It carries no average price, and of its quantity the whole or what was left: captures
+    have both, so that of one that traded in part and was cancelled nobody knows it.
+    """
     order, state = done.order, done.state
     words = state.completedStatus or ""
     filled = positive(order.filledQuantity) or _filled_size(words)
     status, text = _completed_status(state.status, words)
     terms = order_terms(done.contract, order)
-    if terms["order_qty"] is None and status == OrdStatus.FILLED:
-        terms["order_qty"] = filled
+    if filled:
+        terms["order_qty"] = filled if status == OrdStatus.FILLED else None
     return ExecutionReport(
         exec_type=ExecType.ORDER_STATUS,
         broker_order_id=str(order.permId),
