@@ -32,7 +32,7 @@ from tradingdesk.fix import LegRole, OrderClass, OrdStatus, RequestState, Side
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-ACCOUNTS = 30
+ACCOUNTS = 40
 
 
 @pytest.fixture(scope="module")
