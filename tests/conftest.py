@@ -48,14 +48,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _runs_here(item: pytest.Item) -> bool:
     """In `make test`, database tests run on both engines, server tests on PostgreSQL, all others once.
 
-    Of these, the browser's, the flows, the conformance suite and the quick ones run beside SQLite, the slow ones beside
-    PostgreSQL: both processes have as much to do.
+    Of these, the browser's, the flows, the conformance suite, those of SQLite and the quick ones run beside SQLite, the
+    slow ones beside PostgreSQL: both processes have as much to do.
     """
     if not environment.SPLIT:
         return True
     if _uses_database(item) and not (_is(item, "browser") or _is(item, "server")):
         return True
-    slow = _is(item, "slow") and not (_is(item, "browser") or _is(item, "flow") or "conformance" in item.path.parts)
+    beside_sqlite = (
+        _is(item, "browser") or _is(item, "flow") or "conformance" in item.path.parts or "[sqlite" in item.name
+    )
+    slow = _is(item, "slow") and not beside_sqlite
     return (_is(item, "server") or slow) == (environment.ENGINE == "postgresql")
 
 
