@@ -69,10 +69,11 @@ def _words(asked: dict, by_hand_ms: float) -> str:
 
 
 if __name__ == "__main__":
+    usual = GateSizes()
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.risk_gate", description=__doc__)
-    parser.add_argument("--history", type=int, default=GateSizes.history)
-    parser.add_argument("--decisions", type=int, default=GateSizes.decisions)
-    parser.add_argument("--rounds", type=int, default=GateSizes.rounds)
+    parser.add_argument("--history", type=int, default=usual.history)
+    parser.add_argument("--decisions", type=int, default=usual.decisions)
+    parser.add_argument("--rounds", type=int, default=usual.rounds)
     given = vars(parser.parse_args())
     results, words = risk_gate(GateSizes(**given))
     print(table(results))
