@@ -1,7 +1,7 @@
 """The first page of the back office: a few bounded reads over indexes, whatever the tables hold."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from brokers.models import BrokerAccount
 from orders.models import Execution, Order
-from risk.fx import converted, rates_in_force
+from risk.fx import converted, rates_in_force, sum_if_known
 from risk.models import Control, ExposureTotal, Halt, Limit, Scope
 from tradingdesk.audit.models import AuditEvent
 from tradingdesk.fix import ExecType
@@ -124,17 +124,13 @@ def _add_accounts(overview: Overview) -> None:
     rates = rates_in_force({account.currency for account in enabled})
     overview.without_rate = sorted({account.currency for account in enabled} - rates.keys())
     names = ("portfolio_value", "equity", "cash", "buying_power")
-    overview.total = {name: _sum((getattr(one, name), rates.get(one.currency)) for one in enabled) for name in names}
+    overview.total = {
+        name: sum_if_known(converted(getattr(one, name), rates.get(one.currency)) for one in enabled) for name in names
+    }
     whole = overview.total["portfolio_value"]
     for account in accounts:
         value = converted(account.portfolio_value, rates.get(account.currency))
         overview.accounts.append(AccountLine(account, value / whole if whole and account.enabled else None))
-
-
-def _sum(amounts: Iterable[tuple[Decimal, Decimal | None]]) -> Decimal | None:
-    """Add up amounts at their rates; None while one has no rate."""
-    values = [converted(value, rate) for value, rate in amounts]
-    return None if None in values else sum(values, ZERO)
 
 
 def _add_orders(overview: Overview) -> None:
@@ -161,7 +157,7 @@ def _fills_today() -> dict[str, Any]:
     rates = rates_in_force(rows.keys())
     return {
         "count": sum(row["count"] for row in rows.values()),
-        "value": _sum((row["value"], rates.get(currency)) for currency, row in rows.items()),
+        "value": sum_if_known(converted(row["value"], rates.get(currency)) for currency, row in rows.items()),
         "without_rate": sorted(rows.keys() - rates.keys()),
         "hours": [sum(row[f"hour_{hour}"] for row in rows.values()) for hour in HOURS],
     }

@@ -15,7 +15,7 @@ from orders.changes import ticket_of
 from orders.decision import Decision, Market, decide, lock_exposure, propose
 from orders.intake import deny, enter, known_market, send_within, with_prices
 from orders.legs import refuse_taken_ids
-from orders.models import Approval, Order
+from orders.models import Approval, Order, RebalanceLeg
 from orders.moving import record_change, state_of
 from orders.ticket import OrderTicket
 from orders.waiting import end_approval, in_short, is_the_same
@@ -31,7 +31,7 @@ AT_ONCE = 100
 
 
 class SamePerson(DeskError):
-    """Who entered an order may not approve it."""
+    """Who entered an order, or proposed the plan that it is of, may not approve it."""
 
     http_status = 403
 
@@ -52,7 +52,7 @@ def approve_order(*, order: Order, actor: str, reason: str) -> Order:
 
     Raises:
         InvalidInput: no reason; or the order's broker is not enabled any more.
-        SamePerson: `actor` entered the order.
+        SamePerson: `actor` entered the order, or proposed the plan that it is of.
         Conflict: it does not wait any more, or it passes soft limits that were not shown: look at it again.
     """
     require_reason(reason)
@@ -179,5 +179,7 @@ def _waiting(order: Order) -> Approval:
 
 def _refuse_own(approval: Approval, order: Order, actor: str) -> None:
     entered_by = {approval.asked_by, order.submitted_by.get_username() if order.submitted_by_id else ""}
+    if leg := RebalanceLeg.of_order(order):
+        entered_by.add(leg.plan.proposed_by)
     if actor.casefold() in {name.casefold() for name in entered_by}:
         raise SamePerson("SAME_PERSON", f"{actor} entered this order: another person must approve it")

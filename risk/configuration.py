@@ -6,7 +6,6 @@ Its keys are the controls themselves (`risk.controls`), so a new control is know
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -25,6 +24,7 @@ from risk.limits import (
     out_of_range,
     pair_problem,
     set_limits,
+    taken_away,
 )
 from risk.models import Control, Scope
 from risk.scopes import PLACES, STRATEGY, SYMBOL, key_problem
@@ -154,7 +154,7 @@ class Section(schema.Section):
             if known.pop(value.key, None) != value:
                 section = _with(section, value)
         for gone in known.values():
-            section = _with(section, _taken_away(gone))
+            section = _with(section, taken_away(gone.key))
         return section or None
 
     def apply(self, parsed: Risk, *, actor: str, reason: str) -> None:
@@ -193,10 +193,6 @@ def _recorded_limits(recorded: Any) -> list[LimitValue]:
         return list(Risk.model_validate(recorded or {}).limits())
     except ValidationError:
         return []
-
-
-def _taken_away(limit: LimitValue) -> LimitValue:
-    return replace(limit, value=None)
 
 
 def _with(section: dict[str, Any], limit: LimitValue) -> dict[str, Any]:

@@ -59,10 +59,15 @@ def worth(accounts: Collection[BrokerAccount], figure: str = "portfolio_value") 
     return {one.broker_name: converted(getattr(one, figure), known.get(one.currency)) for one in accounts}
 
 
+def sum_if_known(values: Iterable[Decimal | None]) -> Decimal | None:
+    """Add up amounts; None where one is not known."""
+    values = list(values)
+    return None if None in values else sum(values, ZERO)
+
+
 def sum_or_unknown(values: Iterable[Decimal | None]) -> Decimal:
     """Add up what is known of every account; 0 where something is not."""
-    values = list(values)
-    return ZERO if None in values else sum(values, ZERO)
+    return sum_if_known(values) or ZERO
 
 
 def converted(value: Decimal, rate: Decimal | None) -> Decimal | None:

@@ -164,7 +164,7 @@ class RebalanceLegAdmin(ReadOnlyAdmin):
         shown.column("order_qty", "quantity", show=shown.number),
         "symbol",
         "state",
-        shown.column("filled_qty", "filled", show=shown.number),
+        shown.column("cum_qty", "filled", show=shown.number),
         order_link,
         "text",
     )

@@ -69,7 +69,7 @@ class RebalanceLegSerializer(DeskSerializer):
         model = RebalanceLeg
         fields = [
             *("number", "move", "role", "broker_name", "symbol", "side", "order_qty", "px", "fees", "half_spread"),
-            *("cost", "share_before", "share_after", "state", "filled_qty", "client_order_id", "attempt", "text"),
+            *("cost", "share_before", "share_after", "state", "cum_qty", "client_order_id", "attempt", "text"),
         ]
 
 

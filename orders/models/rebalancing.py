@@ -83,7 +83,7 @@ class RebalanceLeg(models.Model):
     """One order of a plan: `close` leaves an account, and the `open` leg of the same `move` enters another after it.
 
     Its orders have ids made from `client_order_id` and the attempt, so that none is placed twice. `order_qty` is what
-    was planned, `wanted_qty` what the attempt at hand asks for, `filled_qty` what all attempts have brought.
+    was planned, `wanted_qty` what the attempt at hand asks for, `cum_qty` what all attempts have brought.
     """
 
     class Role(models.TextChoices):
@@ -119,7 +119,7 @@ class RebalanceLeg(models.Model):
     state = models.CharField(max_length=8, choices=State, default=State.WAITING)
     attempt = models.PositiveIntegerField(default=0)
     wanted_qty = QuantityField(null=True, blank=True)
-    filled_qty = QuantityField(default=Decimal(0))
+    cum_qty = QuantityField(default=Decimal(0))
     sent_at = models.DateTimeField(null=True, blank=True)
     not_before = models.DateTimeField(null=True, blank=True)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
@@ -146,6 +146,14 @@ class RebalanceLeg(models.Model):
     def attempt_id(self, attempt: int) -> str:
         """The client_order_id of an attempt."""
         return self.client_order_id if attempt == 1 else f"{self.client_order_id}.{attempt}"
+
+    @classmethod
+    def of_order(cls, order: Order) -> "RebalanceLeg | None":
+        """The leg that an order was placed for, whichever its attempt."""
+        if order.source != Order.Source.REBALANCING:
+            return None
+        ids = [order.client_order_id, order.client_order_id.rpartition(".")[0]]
+        return cls.objects.select_related("plan").filter(client_order_id__in=ids).first()
 
     @property
     def attempt_ids(self) -> list[str]:

@@ -34,7 +34,7 @@ ATTEMPTS = 3
 AGAIN_AFTER = timedelta(seconds=20)
 # A leg of a stopped plan that was on its way into intake then has an order after this, or has none.
 IN_INTAKE_AT_MOST = timedelta(seconds=60)
-_MOVING = ("state", "attempt", "wanted_qty", "filled_qty", "sent_at", "not_before", "order", "text")
+_MOVING = ("state", "attempt", "wanted_qty", "cum_qty", "sent_at", "not_before", "order", "text")
 Leg, Role = RebalanceLeg.State, RebalanceLeg.Role
 
 
@@ -100,7 +100,7 @@ def _book(leg: RebalanceLeg, orders: Iterable[Order]) -> None:
     """Take up what the leg's orders have traded, and whether the last one has ended."""
     if not leg.attempt:
         return
-    leg.filled_qty = sum((order.cum_qty for order in orders), ZERO)
+    leg.cum_qty = sum((order.cum_qty for order in orders), ZERO)
     leg.order = next((one for one in orders if one.client_order_id == leg.attempt_id(leg.attempt)), None)
     if leg.order is None or leg.state not in (Leg.SENDING, Leg.WORKING):
         return
@@ -126,7 +126,7 @@ def _reopen(leg: RebalanceLeg, closing: RebalanceLeg) -> None:
 
 def _entering(leg: RebalanceLeg, closing: RebalanceLeg) -> Decimal | None:
     """What a leg that enters asks for next: what has left; None while that is not known."""
-    return _in_steps(leg, closing.filled_qty - leg.filled_qty) if closing.has_ended else None
+    return _in_steps(leg, closing.cum_qty - leg.cum_qty) if closing.has_ended else None
 
 
 def _leaving(leg: RebalanceLeg, legs: Iterable[RebalanceLeg], held: Mapping[str, ExposureTotal]) -> Decimal:
@@ -168,7 +168,7 @@ def _stand_down(leg: RebalanceLeg, now: datetime) -> None:
     """End a leg of a stopped plan that has no working order, once it can get none any more."""
     on_its_way = leg.state == Leg.SENDING and leg.sent_at > now - IN_INTAKE_AT_MOST
     if leg.state in (Leg.WAITING, Leg.SENDING) and not on_its_way:
-        leg.state = Leg.SHORT if leg.filled_qty else Leg.LEFT_OUT
+        leg.state = Leg.SHORT if leg.cum_qty else Leg.LEFT_OUT
         leg.text = leg.text or "the plan was stopped"
 
 
@@ -239,7 +239,7 @@ def _conclude(plan_pk: int) -> None:
 def _state_of(plan: RebalancePlan, legs: Iterable[RebalanceLeg]) -> str:
     if plan.state == RebalancePlan.State.STOPPING:
         return RebalancePlan.State.STOPPED
-    done = all(leg.filled_qty == leg.order_qty for leg in legs)
+    done = all(leg.cum_qty == leg.order_qty for leg in legs)
     return RebalancePlan.State.DONE if done else RebalancePlan.State.INCOMPLETE
 
 
@@ -249,11 +249,11 @@ def _undone(legs: Iterable[RebalanceLeg]) -> Iterable[str]:
     entered = {leg.move: leg for leg in legs if leg.role == Role.OPEN}
     for leg in (one for one in legs if one.role == Role.CLOSE):
         other = entered[leg.move]
-        if leg.filled_qty != other.filled_qty:
-            missing = plain(leg.filled_qty - other.filled_qty)
+        if leg.cum_qty != other.cum_qty:
+            missing = plain(leg.cum_qty - other.cum_qty)
             yield f"{missing} {leg.symbol} left {leg.account_id} and did not enter {other.account_id}: {other.text}"
-        elif leg.filled_qty != leg.order_qty:
-            yield f"{plain(leg.filled_qty)} of {plain(leg.order_qty)} {leg.symbol} left {leg.account_id}: {leg.text}"
+        elif leg.cum_qty != leg.order_qty:
+            yield f"{plain(leg.cum_qty)} of {plain(leg.order_qty)} {leg.symbol} left {leg.account_id}: {leg.text}"
 
 
 def orders_by_leg(legs: Iterable[RebalanceLeg]) -> Mapping[int, list[Order]]:

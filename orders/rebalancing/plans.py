@@ -265,7 +265,7 @@ def _refuse_approval(plan: RebalancePlan, actor: str) -> None:
     _refuse_decided(plan)
     if plan.expires_at <= timezone.now():
         raise Conflict("PLAN_EXPIRED", f"{plan} was good until {plan.expires_at:%Y-%m-%d %H:%M:%S} UTC; propose again")
-    if actor == plan.proposed_by and actor != SYSTEM:
+    if actor.casefold() == plan.proposed_by.casefold() and actor != SYSTEM:
         raise Conflict("OWN_PLAN", f"{actor} proposed {plan}: somebody else approves it")
     if not plan.legs.exists():
         raise Conflict("NOTHING_TO_PLACE", f"{plan} has no orders; it says what cannot be done")

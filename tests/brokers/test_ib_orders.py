@@ -285,20 +285,21 @@ def test_refused_change_leaves_the_order_as_it_was():
     assert made.told() == [("new", "c-1")]
 
 
-def test_unanswered_change_is_unknown_and_told_when_it_shows():
+def fills_at_once(line, fields):
+    """The change meets the market: TWS shows the order as asked, and has no moment to say that it works."""
+    echo(line, fields, "Filled", filled=10, remaining=0, avg_px="15")
+
+
+@pytest.mark.parametrize(("answer", "status"), [(acknowledge, OrdStatus.NEW), (fills_at_once, OrdStatus.FILLED)])
+def test_unanswered_change_is_unknown_and_told_when_it_shows(answer, status):
     with desk() as made:
         made.submit()
         made.tws.on(tws.PLACE_ORDER, lambda line, fields: None)
         with pytest.raises(OutcomeUnknown, match="the change"):
             made.adapter.replace(replacement(OURS, price=Decimal(15)))
-        acknowledge(made.tws.lines[-1], made.tws.of(tws.PLACE_ORDER)[-1])
+        answer(made.tws.lines[-1], made.tws.of(tws.PLACE_ORDER)[-1])
         replaced = made.wait_for(ExecType.REPLACED)
-    assert (replaced.client_order_id, replaced.price) == ("r-1", 15)
-
-
-def fills_at_once(line, fields):
-    """The change meets the market: TWS shows the order as asked, and has no moment to say that it works."""
-    echo(line, fields, "Filled", filled=10, remaining=0, avg_px="15")
+    assert (replaced.client_order_id, replaced.price, replaced.status) == ("r-1", 15, status)
 
 
 def test_change_that_fills_the_order_at_once_is_done():
@@ -308,17 +309,6 @@ def test_change_that_fills_the_order_at_once_is_done():
         report = made.adapter.replace(replacement(OURS, price=Decimal(15)))
     assert (report.exec_type, report.price, report.client_order_id) == (ExecType.REPLACED, 15, "r-1")
     assert report.status == OrdStatus.FILLED
-
-
-def test_unanswered_change_that_filled_the_order_is_told_as_done():
-    with desk() as made:
-        made.submit()
-        made.tws.on(tws.PLACE_ORDER, lambda line, fields: None)
-        with pytest.raises(OutcomeUnknown, match="the change"):
-            made.adapter.replace(replacement(OURS, price=Decimal(15)))
-        fills_at_once(made.tws.lines[-1], made.tws.of(tws.PLACE_ORDER)[-1])
-        replaced = made.wait_for(ExecType.REPLACED)
-    assert (replaced.client_order_id, replaced.status) == ("r-1", OrdStatus.FILLED)
 
 
 def test_change_that_never_reached_tws_is_not_taken_for_done_when_the_order_is_told_to_work():

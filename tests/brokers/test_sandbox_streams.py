@@ -142,6 +142,7 @@ def test_other_accounts_orders_are_not_told(sandbox, trading):
 
 def test_nothing_is_told_later_of_what_happened_while_nobody_listened(sandbox, trading):
     missed = place(trading)
+    eventually(lambda: trading.get(f"/orders/{missed['id']}")["status"] == "filled", "the fill that nobody hears of")
     with trade_updates(sandbox, ACCOUNT) as heard:
         order = place(trading)
         settled(heard, order, "pending_new", "new", "fill")

@@ -5,12 +5,15 @@ from decimal import Decimal
 
 from django.utils import timezone
 
+from orders.approvals import approve_order
 from orders.intake import submit_order
-from orders.models import Approval, Order
+from orders.models import Approval, Order, OrderRequest
 from orders.ticket import parse_ticket
 from risk.limits import LimitValue, set_limits
-from risk.models import Control, Scope
+from risk.models import Control, ExposureTotal, Scope
 from tests.orders.desk import LIMIT_BUY
+from tests.orders.invariants import assert_books_balance
+from tradingdesk.audit.models import AuditEvent
 
 SOFT = 50
 
@@ -38,3 +41,25 @@ def held_order(*, by="ann", **body) -> Order:
 def time_passes(order: Order) -> None:
     """Let the time for its approval be over."""
     Approval.objects.filter(order=order).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+
+def approve(order: Order, by: str = "rita", reason: str = "hedge, checked") -> Order:
+    """Approve it as somebody who did not enter it."""
+    return approve_order(order=order, actor=by, reason=reason)
+
+
+def as_stored(order: Order) -> Order:
+    return Order.objects.get(pk=order.pk)
+
+
+def trail_of(order: Order) -> list[tuple]:
+    """Kind, actor and reason of its audit events, oldest first."""
+    events = AuditEvent.objects.filter(client_order_id=order.client_order_id).order_by("id")
+    return list(events.values_list("kind", "actor", "reason"))
+
+
+def assert_nothing_goes_out(order: Order) -> None:
+    """Nothing is asked of a broker for it, and nothing is reserved."""
+    assert not OrderRequest.objects.filter(order=order).exists()
+    assert sum(row.gross for row in ExposureTotal.objects.all()) == 0
+    assert_books_balance()

@@ -232,7 +232,9 @@ class Adapter(BrokerAdapter):
             TryLater: there was one; the order can be sent once it has ended.
         """
         labels = {leg.client_order_id for leg in order.legs}
-        stray = [one.order for one in await session.open_orders() if one.order.orderRef in labels]
+        mine = ("", self._account.account_id)
+        listed = [one.order for one in await session.open_orders() if one.order.account in mine]
+        stray = [order for order in listed if order.orderRef in labels]
         for one in stray:
             session.send(session.client.cancelOrder, one.orderId)
         if stray:

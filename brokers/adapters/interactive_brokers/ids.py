@@ -17,11 +17,6 @@ class OrderIds:
         self._next = 0
         self._issued: set[int] = set()
 
-    @property
-    def is_known(self) -> bool:
-        """Whether TWS has said where the sequence stands."""
-        return self._next > 0
-
     def at_least(self, number: int) -> None:
         """Go on from `number` or higher: TWS's next valid id, or one above an order's that was seen."""
         with self._lock:

@@ -124,8 +124,9 @@ def order_terms(contract: Any, order: Any) -> dict[str, Any]:
 
 
 def completed_report(done: CompletedOrder, zone: str) -> ExecutionReport:
-    """Read a completed order. It carries no average price, and of its quantity the whole or what was left: captures
-    have both, so that of one that traded in part and was cancelled nobody knows it.
+    """Read a completed order, which carries no average price.
+
+    Its quantity is the whole or what was left, captures have both: not known where it traded in part and was cancelled.
     """
     order, state = done.order, done.state
     words = state.completedStatus or ""

@@ -82,7 +82,7 @@ class Command(BaseCommand):
         for leg in legs:
             where = leg.account_id if hasattr(leg, "account_id") else leg.broker_name
             shares = f"share {plain(leg.share_before)} -> {plain(leg.share_after)}"
-            state = f", {leg.state} {plain(leg.filled_qty)}" if hasattr(leg, "state") else ""
+            state = f", {leg.state} {plain(leg.cum_qty)}" if hasattr(leg, "state") else ""
             order = f"{leg.side} {plain(leg.order_qty)} {leg.symbol} at {where}"
             self.stdout.write(f"  {leg.number}. {order}, cost {plain(leg.cost)}, {shares}{state}")
         for problem in problems:

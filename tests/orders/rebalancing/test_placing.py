@@ -1,19 +1,34 @@
 """The orders that carry a plan out, through intake and gate: what leaves first, what enters after it."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.utils import timezone
 
 from brokers.models import BrokerAccount
+from orders.approvals import SamePerson, approve_order
 from orders.models import Order, RebalanceLeg, RebalancePlan
 from orders.rebalancing import placing, plans
+from risk.limits import LimitValue, set_limits
 from risk.models import Control
 from tests.orders.desk import submit
 from tests.orders.rebalancing.desk import allow, approved, close, fill, held, lopsided_desk, placed
 
 pytestmark = pytest.mark.django_db
 State, Leg = RebalancePlan.State, RebalanceLeg.State
+
+
+def test_order_that_a_soft_limit_holds_back_is_not_approved_by_who_proposed_its_plan():
+    lopsided_desk(450)
+    plan = plans.propose(actor="ann", reason="too much at one broker")
+    plans.approve(plan=plan, actor="rita", reason="as planned")
+    set_limits([LimitValue(Control.MAX_ORDER_QTY, Decimal(1), hard=False)], actor="rita", reason="for a test")
+    (sale,) = placed(plan)
+    assert sale.status == "pending_approval"
+    with pytest.raises(SamePerson):
+        approve_order(order=sale, actor="Ann", reason="mine")
+    assert approve_order(order=sale, actor="rita", reason="as planned").status == "pending"
 
 
 def test_purchase_is_placed_only_once_its_sale_is_filled():
@@ -61,12 +76,18 @@ def test_sale_that_is_refused_is_followed_by_nothing():
     assert [leg.state for leg in plan.legs.all()] == [Leg.SHORT, Leg.LEFT_OUT]
 
 
-def test_denied_purchase_is_tried_again_and_then_told_as_missing():
+def plan_without_its_purchase() -> tuple[RebalancePlan, Order]:
+    """A plan whose sale is filled and whose purchase no account may take; with the sale."""
     lopsided_desk(450)
     plan = approved()
     (sale,) = placed(plan)
     fill(sale)
     allow(Control.MAX_ORDER_QTY, 1)
+    return plan, sale
+
+
+def test_denied_purchase_is_tried_again_and_then_told_as_missing():
+    plan, sale = plan_without_its_purchase()
     for attempt in range(1, placing.ATTEMPTS + 1):
         orders = placed(plan)
         assert [order.status for order in orders[1:]] == ["denied"] * attempt
@@ -80,11 +101,7 @@ def test_denied_purchase_is_tried_again_and_then_told_as_missing():
 
 
 def test_purchase_that_is_denied_once_is_made_good():
-    lopsided_desk(450)
-    plan = approved()
-    (sale,) = placed(plan)
-    fill(sale)
-    allow(Control.MAX_ORDER_QTY, 1)
+    plan, _ = plan_without_its_purchase()
     placed(plan)
     allow(Control.MAX_ORDER_QTY, 1000)
     placed(plan)
