@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from decimal import Decimal
 from itertools import count
@@ -264,6 +267,24 @@ def test_closed_stream_tells_nothing_more(sandbox):
     other.close()
     assert (len(listener.facts), listener.lost) == (told, [])
     assert all(isinstance(fact, ExecutionReport) for fact in listener.facts)
+
+
+def test_stream_that_is_closed_while_messages_come_is_closed(sandbox):
+    """A cancel that comes with a message may be lost on its way through the SDK: once in some fifteen closes."""
+    sender = adapter_of(sandbox)
+    with ThreadPoolExecutor(1) as thread:
+        for closing in range(40):
+            with started(adapter_of(sandbox)) as listener:
+                eventually(lambda heard=listener: heard.connections, "the stream")
+                sent = [thread.submit(sender.submit, market_buy()) for _ in range(6)]
+                time.sleep(closing / 1000)
+            assert threads_named("alpaca.stream") == []
+            wait(sent)
+    sender.close()
+
+
+def threads_named(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == name]
 
 
 def test_what_comes_while_the_listener_rests_is_told_together_unless_much_waits(monkeypatch):

@@ -63,9 +63,11 @@ class Stream:
 
     def close(self) -> None:
         """End every connection, and the call of the listener at hand; each has `STOP_SECONDS` for it."""
-        self._soon(lambda: self._work and self._work.cancel())
+        self._soon(lambda: self._loop.create_task(self._end()))
         self._thread.join(STOP_SECONDS)
         self._told.close(STOP_SECONDS)
+        if self._thread.is_alive():
+            log.warning("the stream did not close in time: its connection may stay open")
 
     def _soon(self, action) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
@@ -76,6 +78,13 @@ class Stream:
             self._work = self._loop.create_task(self._talk())
             with contextlib.suppress(asyncio.CancelledError):
                 self._loop.run_until_complete(self._work)
+
+    async def _end(self) -> None:
+        """Stop the SDK's loops by its own flag first: Python 3.11's `wait_for` loses a cancel that meets a message."""
+        self._updates.tell_no_end()
+        await self._updates.stop_ws()
+        await self._quotes.stop_ws()
+        self._work.cancel()
 
     async def _talk(self) -> None:
         try:
