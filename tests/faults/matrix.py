@@ -223,7 +223,7 @@ class Matrix:
         after = books.fingerprint()
         changed = [name for name in after if before[name] != after[name]]
         changed = [f"replaying changed {name}: {before[name]} -> {after[name]}" for name in changed]
-        told = AuditEvent.objects.filter(pk__gt=events)
+        told = AuditEvent.objects.filter(pk__gt=events).exclude(kind=books.BROKER_IS_BACK)
         changed += [f"replaying told {one.kind} of {one.entity_key}: {one.after}" for one in told]
         return [*changed[:SHOWN], *self._disagreements()]
 
