@@ -27,9 +27,10 @@ help:
 run: .venv
 	@exec $(BIN)/python manage.py desk $(if $(DEMO),--demo)
 
-# Every test that touches the database runs once on each engine, one process for each: see CONTRIBUTING.
+# Every test that touches the database runs once on each engine, in a process for each; a third has the whole desks.
 test: $(VENV)/.dev browser
-	$(BIN)/python -m pytest --dist each --tx popen//env:DESK_TEST_ENGINE=sqlite --tx popen//env:DESK_TEST_ENGINE=postgresql $(ARGS)
+	$(BIN)/python -m pytest --dist each --tx popen//env:DESK_TEST_PART=sqlite \
+		--tx popen//env:DESK_TEST_PART=postgresql//env:DESK_TEST_ENGINE=postgresql --tx popen//env:DESK_TEST_PART=desks $(ARGS)
 
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not server and not browser and not slow and not live" $(ARGS)

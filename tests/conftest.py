@@ -1,6 +1,5 @@
 """Which tests run in this process, and the fixtures that all of them share."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -46,20 +45,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _runs_here(item: pytest.Item) -> bool:
-    """In `make test`, database tests run on both engines, server tests on PostgreSQL, all others once.
-
-    Of these, the browser's, the flows, the conformance suite, those of SQLite and the quick ones run beside SQLite, the
-    slow ones beside PostgreSQL: both processes have as much to do.
-    """
-    if not environment.SPLIT:
-        return True
+    """In `make test`, database tests run on both engines, all others once: see CONTRIBUTING."""
+    part = environment.PART
     if _uses_database(item) and not (_is(item, "browser") or _is(item, "server")):
-        return True
-    beside_sqlite = (
-        _is(item, "browser") or _is(item, "flow") or "conformance" in item.path.parts or "[sqlite" in item.name
-    )
-    slow = _is(item, "slow") and not beside_sqlite
-    return (_is(item, "server") or slow) == (environment.ENGINE == "postgresql")
+        return part != "desks"
+    return part in ("", _part_of(item))
+
+
+def _part_of(item: pytest.Item) -> str:
+    """Whole desks and conformance, which mostly wait, have a process of their own: no two desks at once."""
+    if _is(item, "flow") or "conformance" in item.path.parts:
+        return "desks"
+    return "postgresql" if _is(item, "server") else "sqlite"
 
 
 def _is_asked_for(item: pytest.Item, config: pytest.Config) -> bool:
@@ -81,17 +78,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
     if report.failed and _uses_database(item):
         report.sections.append(("Database", environment.ENGINE))
     return report
-
-
-@pytest.fixture(autouse=True)
-def _one_flow_at_a_time(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Keep tests that start whole desks from running beside each other in another worker."""
-    if not _is(request.node, "flow"):
-        yield
-        return
-    with (environment.ROOT / "pyproject.toml").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @pytest.fixture(scope="session")

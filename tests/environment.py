@@ -1,6 +1,7 @@
 """What the processes of a test run see: which database they use, and which variables.
 
-A test process uses one engine for Django's database, SQLite unless DESK_TEST_ENGINE says `postgresql`.
+A test process uses one engine for Django's database, SQLite unless DESK_TEST_ENGINE says `postgresql`. In `make test`
+DESK_TEST_PART names the part of the suite that it runs: `sqlite`, `postgresql` or `desks`.
 Nothing of the person's own desk (its variables, its `data/`) reaches a test.
 """
 
@@ -19,10 +20,10 @@ from tests import services
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = os.environ.get("DESK_TEST_ENGINE", "sqlite")
-SPLIT = "DESK_TEST_ENGINE" in os.environ
+PART = os.environ.get("DESK_TEST_PART", "")
 SHARED = Path(os.environ.get("DESK_SHARED", ROOT.parent / "shared"))
 SECRET_KEY = secrets.token_urlsafe(48)
-OF_THE_SUITE = ("DESK_SHARED", "DESK_TEST_ENGINE", "DESK_REDIS_SERVER")
+OF_THE_SUITE = ("DESK_SHARED", "DESK_TEST_ENGINE", "DESK_TEST_PART", "DESK_REDIS_SERVER")
 
 _session = ExitStack()
 atexit.register(_session.close)

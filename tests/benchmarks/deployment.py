@@ -75,10 +75,10 @@ def deployed(folder: Path) -> Iterator[Deployment]:
         for symbol, (bid, ask) in PRICES.items():
             sandbox.admin.push_quote(symbol, bid, ask, PLENTY, PLENTY)
         spare_url = stack.enter_context(services.fresh_database(server_url))
-        database_url = stack.enter_context(services.fresh_database(server_url))
-        env = _environment(folder, database_url, redis_url, sandbox)
-        spare_env = env | {"DATABASE_URL": spare_url, "REDIS_URL": services.fresh_redis(redis_url)}
+        spare_env = _environment(folder, spare_url, services.fresh_redis(redis_url), sandbox)
         environment.manage("migrate", "--verbosity=0", env=spare_env)
+        database_url = stack.enter_context(services.fresh_database(server_url, template=spare_url.rpartition("/")[2]))
+        env = _environment(folder, database_url, redis_url, sandbox)
         desk = RunningDesk(folder, env)
         stack.callback(lambda: desk.process and desk.stop())
         desk.start()

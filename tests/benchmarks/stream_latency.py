@@ -6,6 +6,7 @@ the message.
 """
 
 import json
+import shutil
 import sqlite3
 import statistics
 import time
@@ -100,6 +101,8 @@ def _embedded(folder: Path, sandbox: SandboxProcess) -> Iterator[RunningDesk]:
     keys |= {f"{prefix}_SECRET_KEY": sandbox.keys(name)[1] for name, prefix in ACCOUNTS.items()}
     more = {"DESK_CONFIG": str(config), "DESK_LOG_LEVEL": "WARNING", **sandbox.addresses, **keys}
     desk = RunningDesk(folder, environment.desk_env(folder / "data", **more))
+    desk.data.mkdir()
+    shutil.copy(environment.migrated_sqlite(), desk.data / "trading.db")
     desk.start()
     try:
         wanted = RESTING | {"broker_name": ACCOUNT}

@@ -63,7 +63,7 @@ def run_with(script: str, libraries: Path) -> subprocess.CompletedProcess:
     """
     hide = "import sys; sys.modules['ib_async'] = None; "
     path = os.pathsep.join([str(libraries), str(ROOT), sysconfig.get_path("purelib")])
-    env = {name: value for name, value in os.environ.items() if name != "DESK_TEST_ENGINE"} | {"PYTHONPATH": path}
+    env = {name: value for name, value in os.environ.items() if name != "DESK_TEST_PART"} | {"PYTHONPATH": path}
     return subprocess.run(
         [sys.executable, "-c", hide + script],
         cwd=ROOT, env=env, capture_output=True, text=True, timeout=END_S, check=False,
