@@ -54,9 +54,10 @@ def _runs_here(item: pytest.Item) -> bool:
 
 def _part_of(item: pytest.Item) -> str:
     """Whole desks and conformance, which mostly wait, have a process of their own: no two desks at once."""
-    if _is(item, "flow") or "conformance" in item.path.parts:
+    folders = item.path.parts
+    if _is(item, "flow") or "conformance" in folders:
         return "desks"
-    return "postgresql" if _is(item, "server") else "sqlite"
+    return "postgresql" if _is(item, "server") or "recovery" in folders else "sqlite"
 
 
 def _is_asked_for(item: pytest.Item, config: pytest.Config) -> bool:
