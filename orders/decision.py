@@ -85,13 +85,27 @@ class Decision:
 
 def read_market(symbol: str) -> Market | None:
     """Read every enabled account, and its listing and quote of the symbol (two queries); None when nobody lists it."""
-    accounts = _enabled_accounts()
-    by_name = {listing.account_id: listing for listing in _enabled_listings(symbol=symbol)}
-    if not by_name:
+    with together():
+        market = ask_market(symbol)
+    return market()
+
+
+def ask_market(symbol: str) -> Callable[[], Market | None]:
+    """Do the same in a block of `together`."""
+    accounts, listings = _enabled_accounts.later(), _enabled_listings.later(symbol=symbol)
+    return lambda: _market_of(accounts(), listings())
+
+
+def _market_of(accounts: list[BrokerAccount], listings: list[Listing]) -> Market | None:
+    if not listings:
         return None
     capabilities = {account.adapter: adapter_class(account.adapter).capabilities for account in accounts}
-    instrument = next(iter(by_name.values())).instrument
-    return Market(instrument, accounts, by_name, {a.broker_name: capabilities[a.adapter] for a in accounts})
+    return Market(
+        listings[0].instrument,
+        accounts,
+        {listing.account_id: listing for listing in listings},
+        {account.broker_name: capabilities[account.adapter] for account in accounts},
+    )
 
 
 def lock_exposure(market: Market, order: ProposedOrder) -> exposure.Exposure:

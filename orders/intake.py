@@ -1,5 +1,6 @@
 """The desk's front door: an order is judged, routed and committed here, or denied, or refused as malformed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,6 +16,7 @@ from orders.decision import (
     Decision,
     Market,
     ask_exposure,
+    ask_market,
     decide,
     hold,
     price_problem,
@@ -94,10 +96,11 @@ def submit_order(
         Conflict: the id belongs to an order with another body.
     """
     received_at = received_at or timezone.now()
-    known = known_order(ticket)
-    if known is not None:
-        return Submission(known, created=False)
-    market = known_market(ticket)
+    with together():
+        known, market = _ask_known(ticket), ask_market(ticket.symbol)
+    if (earlier := known()) is not None:
+        return Submission(earlier, created=False)
+    market = _usable(market(), ticket)
     order = new_order(ticket, market.instrument, actor=actor, user=user, source=source, received_at=received_at)
     refuse_taken_ids(order)
     market = market if ticket.defer else with_prices(market, ticket)
@@ -108,10 +111,10 @@ def submit_order(
             else:
                 decide_and_store(order, ticket, market, actor=actor)
     except IntegrityError:
-        known = known_order(ticket)
-        if known is None:
+        earlier = known_order(ticket)
+        if earlier is None:
             raise
-        return Submission(known, created=False)
+        return Submission(earlier, created=False)
     return Submission(order, created=True)
 
 
@@ -244,7 +247,10 @@ def known_market(ticket: OrderTicket) -> Market:
     Raises:
         InvalidInput: no account lists the symbol, or the broker named is not an enabled account.
     """
-    market = read_market(ticket.symbol)
+    return _usable(read_market(ticket.symbol), ticket)
+
+
+def _usable(market: Market | None, ticket: OrderTicket) -> Market:
     if market is None:
         raise InvalidInput("UNKNOWN_SYMBOL", f"symbol={ticket.symbol} is not listed at any broker", "symbol")
     if ticket.broker_name and ticket.broker_name not in market.names:
@@ -294,9 +300,20 @@ def known_order(ticket: OrderTicket) -> Order | None:
     Raises:
         Conflict: the id belongs to an order with another body.
     """
+    with together():
+        known = _ask_known(ticket)
+    return known()
+
+
+def _ask_known(ticket: OrderTicket) -> Callable[[], Order | None]:
+    """Do the same in a block of `together`."""
     if not ticket.client_order_id:
-        return None
-    known = _order_of_id.first(client_order_id=ticket.client_order_id)
+        return lambda: None
+    found = _order_of_id.later(client_order_id=ticket.client_order_id)
+    return lambda: _the_same(next(iter(found()), None), ticket)
+
+
+def _the_same(known: Order | None, ticket: OrderTicket) -> Order | None:
     if known is not None and known.body_hash != ticket.body_hash():
         detail = f"client_order_id={ticket.client_order_id} belongs to another order"
         raise Conflict("DUPLICATE_CLIENT_ORDER_ID", detail, "client_order_id")

@@ -140,13 +140,15 @@ class Later:
 def together() -> Iterator[None]:
     """Send `insert`, `update` and `Select.later` in the block without waiting for each answer; its end does.
 
-    To be used inside a transaction, without other writes in the block: their counts of rows are not known there. A new
-    row has its key after the block, unless it had one before (`next_key`). SQLite, which has no way to wait for, does
-    each at once. A block inside another is part of it.
+    To be used inside a transaction, or for questions alone, and without other writes in the block: their counts of rows
+    are not known there. A new row has its key after the block, unless it had one before (`next_key`). SQLite, which has
+    no way to wait for, does each at once. A block inside another is part of it.
     """
     if connection.vendor != "postgresql" or hasattr(_unanswered, "ends"):
         yield
         return
+    if not connection.in_atomic_block:
+        connection.cursor().close()  # opens a connection that can be used
     _unanswered.ends = []
     try:
         with connection.wrap_database_errors, connection.connection.pipeline():
