@@ -180,7 +180,8 @@ def test_fault_can_break_the_stream_in_place_of_a_fill(sandbox, trading):
         sandbox.admin.stream_fault("disconnect", event="fill")
         order = place(trading)
         eventually(lambda: not sandbox.admin.listens(ACCOUNT))
-        assert heard.events(order["client_order_id"]) == ["pending_new", "new"]
+        told = heard.events(order["client_order_id"])
+        assert told == ["pending_new", "new"][: len(told)]  # what was said just before the cut may be lost with it
         eventually(lambda: sandbox.admin.listens(ACCOUNT))
 
 
