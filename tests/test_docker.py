@@ -70,6 +70,7 @@ def test_migration_job_runs_commands_that_exist():
     assert set(names) <= get_commands().keys()
 
 
+@pytest.mark.slow
 def test_gunicorn_accepts_the_command_and_loads_the_application(tmp_path):
     arguments = yaml.safe_load(DOCKERFILE.replace("\\\n", " ").rpartition("CMD ")[2])
     command = [str(Path(sys.executable).with_name("gunicorn")), "--check-config", *arguments[1:]]

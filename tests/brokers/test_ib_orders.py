@@ -100,6 +100,7 @@ def test_message_about_a_living_order_is_no_refusal(code):
         assert made.submit().status == OrdStatus.NEW
 
 
+@pytest.mark.slow
 def test_silence_is_unknown_and_the_late_refusal_is_told():
     with desk() as made:
         made.tws.on(tws.PLACE_ORDER, lambda line, fields: None)
@@ -110,6 +111,7 @@ def test_silence_is_unknown_and_the_late_refusal_is_told():
     assert (rejected.client_order_id, rejected.broker_order_id) == ("c-1", "")
 
 
+@pytest.mark.slow
 def test_only_a_status_without_perm_id_is_no_proof():
     with desk() as made:
         made.tws.on(tws.PLACE_ORDER, answer_with(tws.order_status("ID", "PendingSubmit", perm_id=0)))
@@ -209,6 +211,7 @@ def test_late_word_that_a_cancel_failed_has_the_order_read_again():
     assert (report.status, report.cum_qty, report.order_qty) == (OrdStatus.FILLED, 10, 10)
 
 
+@pytest.mark.slow
 def test_unanswered_cancel_is_unknown():
     with desk() as made:
         made.submit()
@@ -291,6 +294,7 @@ def fills_at_once(line, fields):
 
 
 @pytest.mark.parametrize(("answer", "status"), [(acknowledge, OrdStatus.NEW), (fills_at_once, OrdStatus.FILLED)])
+@pytest.mark.slow
 def test_unanswered_change_is_unknown_and_told_when_it_shows(answer, status):
     with desk() as made:
         made.submit()
@@ -311,6 +315,7 @@ def test_change_that_fills_the_order_at_once_is_done():
     assert report.status == OrdStatus.FILLED
 
 
+@pytest.mark.slow
 def test_change_that_never_reached_tws_is_not_taken_for_done_when_the_order_is_told_to_work():
     with desk() as made:
         made.submit()
@@ -323,6 +328,7 @@ def test_change_that_never_reached_tws_is_not_taken_for_done_when_the_order_is_t
     assert ("replaced", "r-1") not in made.told()
 
 
+@pytest.mark.slow
 def test_change_by_hand_beside_an_unanswered_one_is_told_as_restated():
     with desk() as made:
         made.submit()

@@ -30,6 +30,8 @@ from alpaca.trading.requests import (
 from tests.brokers.sandbox_contract import MISSING, contract_of
 from tests.brokers.sandbox_orders import limit, market, refusal, settled
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 def test_answers_of_every_kind_are_as_alpaca_publishes_them(desk, check):

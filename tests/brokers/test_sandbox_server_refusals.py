@@ -13,6 +13,8 @@ from alpaca.trading.requests import ReplaceOrderRequest
 
 from tests.brokers.sandbox_orders import limit, market, refusal, settled
 
+pytestmark = pytest.mark.slow
+
 
 def test_repeated_client_order_id_is_refused_in_alpacas_words_and_the_first_order_stands(desk, sandbox):
     first = desk.trading.submit_order(limit(client_order_id=(wanted := str(uuid4()))))

@@ -58,6 +58,7 @@ def test_mistake_in_the_section_itself_is_an_error(tmp_path, text):
         url_of(tmp_path, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", ["file", "environment"])
 def test_desk_uses_the_database_of_the_file_unless_the_environment_names_one(tmp_path, named):
     in_file, in_environment = tmp_path / "file.db", tmp_path / "environment.db"
@@ -69,6 +70,7 @@ def test_desk_uses_the_database_of_the_file_unless_the_environment_names_one(tmp
     assert str(tmp_path / f"{named}.db") in said
 
 
+@pytest.mark.slow
 def test_load_config_of_a_broken_file_that_the_desk_itself_reads_is_one_line(tmp_path):
     config = tmp_path / "desk.yaml"
     config.write_text("risk:\n  max_order_qty: [\n")
