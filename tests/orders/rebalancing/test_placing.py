@@ -4,9 +4,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import RequestFactory
 from django.utils import timezone
 
 from brokers.models import BrokerAccount
+from orders.admin.waiting import approvals_to_decide
 from orders.approvals import SamePerson, approve_order
 from orders.models import Order, RebalanceLeg, RebalancePlan
 from orders.rebalancing import placing, plans
@@ -28,7 +31,16 @@ def test_order_that_a_soft_limit_holds_back_is_not_approved_by_who_proposed_its_
     assert sale.status == "pending_approval"
     with pytest.raises(SamePerson):
         approve_order(order=sale, actor="Ann", reason="mine")
+    placed(plan)
+    assert (to_decide("ann"), to_decide("rita")) == (0, 1)
     assert approve_order(order=sale, actor="rita", reason="as planned").status == "pending"
+
+
+def to_decide(name: str) -> int:
+    """What the side bar says waits for this person."""
+    request = RequestFactory().get("/")
+    request.user = User.objects.create_superuser(name)
+    return approvals_to_decide(request)
 
 
 def test_purchase_is_placed_only_once_its_sale_is_filled():
