@@ -88,6 +88,14 @@ def refuse_order(*, order: Order, actor: str, reason: str) -> Order:
     return held.order
 
 
+def is_own(approval: Approval, order: Order, actor: str) -> bool:
+    """Whether this person entered the held order, or proposed the rebalancing plan that it is of."""
+    entered_by = {approval.asked_by, order.submitted_by.get_username() if order.submitted_by_id else ""}
+    if leg := RebalanceLeg.of_order(order):
+        entered_by.add(leg.plan.proposed_by)
+    return actor.casefold() in {name.casefold() for name in entered_by}
+
+
 def expire_approvals(now: datetime | None = None) -> int:
     """Close the orders whose time for approval is over; how many."""
     due = Approval.objects.filter(state=Approval.State.WAITING, expires_at__lte=now or timezone.now())
@@ -178,8 +186,5 @@ def _waiting(order: Order) -> Approval:
 
 
 def _refuse_own(approval: Approval, order: Order, actor: str) -> None:
-    entered_by = {approval.asked_by, order.submitted_by.get_username() if order.submitted_by_id else ""}
-    if leg := RebalanceLeg.of_order(order):
-        entered_by.add(leg.plan.proposed_by)
-    if actor.casefold() in {name.casefold() for name in entered_by}:
+    if is_own(approval, order, actor):
         raise SamePerson("SAME_PERSON", f"{actor} entered this order: another person must approve it")

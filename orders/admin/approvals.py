@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from orders.admin.shared import order_keys, order_link
-from orders.approvals import approve_order, refuse_order
+from orders.approvals import approve_order, is_own, refuse_order
 from orders.models import Approval, Order
 from tradingdesk.backoffice import shown
 from tradingdesk.backoffice.admins import ReadOnlyAdmin
@@ -97,7 +97,8 @@ class ApprovalAdmin(ReadOnlyAdmin):
                 self.message_user(request, *_told(order))
                 return redirect("admin:orders_order_change", order.pk)
             row.refresh_from_db()  # it may have ended, or pass other limits by now
-        context = {"approval": row, "order": row.order, "form": form, "what": in_short(row.order)}
+        own = is_own(row, row.order, request.user.get_username())
+        context = {"approval": row, "order": row.order, "form": form, "what": in_short(row.order), "own": own}
         return self.page(request, TEMPLATE, title=f"Approve {row.order}?", back=reverse(CHANGELIST), **context)
 
 

@@ -66,12 +66,16 @@ def test_without_a_reason_nothing_is_decided(officer):
     assert Approval.objects.get().is_waiting
 
 
-def test_own_order_is_refused_with_the_reason_on_the_page(desk):
+def test_own_order_has_no_button_to_approve_it_and_is_refused_with_the_reason(desk):
     soft_limit()
     person = factories.member_of("trader", "risk officer")
     person.is_staff = True
     person.save()
-    answer = decide(signed_in(person), held_order(by=person))
+    order, client = held_order(by=person), signed_in(person)
+    page = text(client.get(page_of(order)))
+    assert "somebody else approves it" in page
+    assert ('name="_approve"' in page, 'name="_refuse"' in page) == (False, True)
+    answer = decide(client, order)
     assert "another person must approve it (SAME_PERSON)" in text(answer)
     assert Approval.objects.get().is_waiting
 
