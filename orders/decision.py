@@ -144,7 +144,9 @@ def _question(market: Market, order: ProposedOrder, book: Rulebook, now: datetim
 def read_exposure(market: Market, symbol: str) -> exposure.Exposure:
     """Read the same without locks, for a preview."""
     held = exposure.read_for_preview(market.names, symbol)
-    held.unreflected = exposure.summed(_ask_unreflected(market.accounts)())
+    with together():
+        unreflected = _ask_unreflected(market.accounts)
+    held.unreflected = exposure.summed(unreflected())
     return _with_rates(held, fx.rates_in_force(market.currencies), market)
 
 
@@ -322,7 +324,7 @@ def _held_since(count: int) -> Select:
     rows = Order.objects.filter(unknown_then).order_by().values_list("account_id")
     replaces = OrderRequest.objects.filter(asked_then).exclude(state=RequestState.REFUSED)
     more = replaces.order_by().values_list("broker_name").annotate(total=Sum("buying_power_held"))
-    return Select(rows.annotate(total=Sum(held)).union(more, all=True))
+    return Select(rows.annotate(total=Sum(held)).union(more, all=True), by_index=True)
 
 
 def _routable(

@@ -252,7 +252,7 @@ def _same(given: tuple[str, ...], preferred: bool) -> Select:
     if preferred:
         rows = rows.filter(Q(preferred_broker=Param("preferred")) | Q(account=Param("preferred")))
     rows = rows.exclude(pk=_THIS).exclude(closed_as=ClosedAs.DENIED)
-    return Select(rows.order_by("-created_at").values_list("client_order_id", "created_at")[:1])
+    return Select(rows.order_by("-created_at").values_list("client_order_id", "created_at")[:1], by_index=True)
 
 
 @cache
@@ -283,13 +283,15 @@ _entered = Select(
     .exclude(closed_as=ClosedAs.DENIED)
     .order_by()
     .values_list("account_id", "strategy", "symbol", "asked_by")
-    .annotate(**_COUNTS, second=Count("pk", filter=Q(created_at__gt=_second)))
+    .annotate(**_COUNTS, second=Count("pk", filter=Q(created_at__gt=_second))),
+    by_index=True,
 )
 _changed = Select(
     OrderRequest.objects.filter(kind__in=[RequestKind.REPLACE, RequestKind.CANCEL], queued_at__gt=_since)
     .order_by()
     .values_list("broker_name", "order__strategy", "order__symbol", "asked_by")
-    .annotate(**_COUNTS, second=Count("pk", filter=Q(queued_at__gt=_second)))
+    .annotate(**_COUNTS, second=Count("pk", filter=Q(queued_at__gt=_second))),
+    by_index=True,
 )
 _siblings = Select(
     Order.objects.filter(list_id=Param("list_id"), parent=None)
@@ -311,5 +313,5 @@ _replaced_after_trades = (
     .values_list("kind")
     .annotate(count=Count("pk"))
 )
-_repeated = Select(_entered_and_traded.union(_replaced_after_trades, all=True))
+_repeated = Select(_entered_and_traded.union(_replaced_after_trades, all=True), by_index=True)
 _adapters = Select(BrokerAccount.objects.order_by().values_list("broker_name", "adapter"))

@@ -18,6 +18,11 @@ from django.db.models.query import ModelIterable, get_related_populators
 
 _unanswered = threading.local()
 _TEXTS = (models.CharField, models.TextField)
+_BY_INDEX = {
+    "plan_cache_mode": "force_generic_plan",
+    **dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off"),
+    "max_parallel_workers_per_gather": "0",
+}
 
 
 class Param(Value):
@@ -47,14 +52,23 @@ class Select:
 
         known = Select(Order.objects.filter(client_order_id=Param("client_order_id")))
         rows = known(client_order_id="A-1")
+
+    With `by_index` PostgreSQL plans it, and what follows in its transaction, once for all values, and with indexes and
+    loops alone. That is for questions about the last moments of tables with a long past: of "later than this" it takes
+    a third of the table to be, until it knows the value, and so makes a plan at every use, for longer than it follows
+    it.
     """
 
-    def __init__(self, queryset: QuerySet):
-        self._queryset = queryset
+    def __init__(self, queryset: QuerySet, *, by_index: bool = False):
+        self._queryset, self._by_index = queryset, by_index
         self._kept = threading.local()
 
     def __call__(self, **values: Any) -> list:
         """Run it: all rows, each what the queryset gives."""
+        if self._by_index:
+            with together():
+                rows = self.later(**values)
+            return rows()
         compiled = self._compiled()
         cursor = compiled.connection.cursor()
         cursor.execute(compiled.sql, compiled.bound(values))
@@ -63,6 +77,8 @@ class Select:
     def later(self, **values: Any) -> "Later":
         """Run it inside a block of `together`; all rows are there after the block."""
         compiled = self._compiled()
+        if self._by_index:
+            _plan_by_index()
         cursor, rows = compiled.connection.cursor(), Later()
         cursor.execute(compiled.sql, compiled.bound(values))
         _answered(lambda: rows.take(compiled.made_of(_fetched(cursor))))
@@ -86,7 +102,7 @@ class _Compiled:
     def __init__(self, queryset: QuerySet):
         self._compiler = queryset.query.get_compiler(using=DEFAULT_DB_ALIAS)
         self.connection = self._compiler.connection
-        self.sql, self.params = self._compiler.as_sql()
+        self.sql, self.params = _with_constants(*self._compiler.as_sql())
         select = self._compiler.select
         self._converters = self._compiler.get_converters([expression for expression, *_ in select])
         self._made = tuple
@@ -119,6 +135,24 @@ class _Compiled:
         return made
 
 
+def _with_constants(sql: str, params: Iterable[Any]) -> tuple[str, list[Param]]:
+    """Write what never changes into a statement, so that only its `Param`s are left.
+
+    PostgreSQL keeps a plan for all values that are to come. An index on some of a table's rows can be in it only if the
+    statement itself says that it asks for no others.
+    """
+    params = list(params)
+    if connection.vendor != "postgresql":
+        return sql, params
+    write = connection.ops.compose_sql
+    places = ["%s" if isinstance(one, Param) else _escaped(write("%s", [one])) for one in params]
+    return _escaped(sql, "%%") % tuple(places), [one for one in params if isinstance(one, Param)]
+
+
+def _escaped(text: str, sign: str = "%") -> str:
+    return text.replace(sign, sign * 2)
+
+
 class Later:
     """Rows that are there once the block of `together` has ended that they were asked for in."""
 
@@ -149,14 +183,23 @@ def together() -> Iterator[None]:
         return
     if not connection.in_atomic_block:
         connection.cursor().close()  # opens a connection that can be used
-    _unanswered.ends = []
+    _unanswered.ends, _unanswered.by_index = [], False
     try:
         with connection.wrap_database_errors, connection.connection.pipeline():
             yield
         for end in _unanswered.ends:
             end()
     finally:
-        del _unanswered.ends
+        del _unanswered.ends, _unanswered.by_index
+
+
+def _plan_by_index() -> None:
+    """Have PostgreSQL plan once and by index, up to the end of the transaction that the block of `together` is in."""
+    if connection.vendor != "postgresql" or _unanswered.by_index:
+        return
+    _unanswered.by_index = True
+    settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _BY_INDEX.items())
+    connection.cursor().execute(f"SELECT {settings}")
 
 
 def next_key(model: type[models.Model]) -> Later:

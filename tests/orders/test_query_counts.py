@@ -39,6 +39,11 @@ def key_in_advance() -> int:
     return connection.vendor == "postgresql"
 
 
+def planning() -> int:
+    """PostgreSQL is told to plan by index before it is asked about the last moments."""
+    return connection.vendor == "postgresql"
+
+
 def working() -> Counterparty:
     broker = Counterparty(submit(broker_name="alpaca"))
     broker.acknowledge()
@@ -48,13 +53,13 @@ def working() -> Counterparty:
 def test_accepting_an_order():
     ticket = parse_ticket(LIMIT_BUY)
 
-    assert statements(lambda: submit_order(ticket=ticket, actor="ann")) == 11 + key_in_advance()
+    assert statements(lambda: submit_order(ticket=ticket, actor="ann")) == 11 + planning() + key_in_advance()
 
 
 def test_denying_an_order():
     ticket = parse_ticket(LIMIT_BUY | {"order_qty": "1001"})
 
-    assert statements(lambda: submit_order(ticket=ticket, actor="ann")) == 8 + key_in_advance()
+    assert statements(lambda: submit_order(ticket=ticket, actor="ann")) == 8 + planning() + key_in_advance()
 
 
 def test_taking_the_same_order_again():
@@ -67,7 +72,7 @@ def test_taking_the_same_order_again():
 def test_previewing_an_order():
     ticket = parse_ticket(LIMIT_BUY)
 
-    assert statements(lambda: preview_order(ticket=ticket, actor="ann")) == 4
+    assert statements(lambda: preview_order(ticket=ticket, actor="ann")) == 4 + planning()
 
 
 def test_sending_an_order():
@@ -132,4 +137,4 @@ def test_asking_for_a_cancel():
 def test_asking_for_a_replace():
     order, changes = working().order, parse_changes({"order_qty": "120"})
 
-    assert statements(lambda: request_replace(order=order, changes=changes, actor="ann")) == 14
+    assert statements(lambda: request_replace(order=order, changes=changes, actor="ann")) == 14 + planning()
