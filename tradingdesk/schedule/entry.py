@@ -41,7 +41,8 @@ def _crontab(found: Any) -> str:
     if len(parts) != len(PARTS):
         raise not_expected(A_CRONTAB)
     try:
-        CrontabSchedule(**dict(zip(PARTS, parts, strict=True))).clean_fields()
+        # Without a zone it would go through all that there are on disk for its default.
+        CrontabSchedule(**dict(zip(PARTS, parts, strict=True)), timezone=UTC).clean_fields()
     except FieldError as error:
         name, messages = next(iter(error.message_dict.items()))
         raise not_expected(f"{A_CRONTAB}; {name.replace('_', ' ')}: {' '.join(messages)}") from error
