@@ -1,7 +1,9 @@
 """Rows for tests: each factory makes one sound row, `trading_desk()` a desk that takes orders."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 
 import factory
 from django.apps import apps
@@ -197,19 +199,30 @@ def make_groups() -> None:
             operation.code(apps, None)
 
 
-def trading_desk(*broker_names: str, symbols: tuple[str, ...] = ("IBM", "BAC")) -> list[BrokerAccount]:
-    """A desk that takes orders: accounts with listings, fresh quotes, and limits."""
+LIMITS_OF_A_DESK = {
+    Control.MAX_ORDER_QTY: Decimal(1_000),
+    Control.MAX_ORDER_NOTIONAL: Decimal(500_000),
+    Control.PORTFOLIO_RISK_LIMIT: Decimal(5_000_000),
+    Control.MAX_BROKER_ALLOCATION: Decimal("0.8"),
+}
+
+
+def trading_desk(
+    *broker_names: str,
+    symbols: tuple[str, ...] = ("IBM", "BAC"),
+    limits: Mapping[Control, Decimal] = MappingProxyType({}),
+) -> list[BrokerAccount]:
+    """A desk that takes orders: accounts with listings, fresh quotes, and limits, those that are given among them."""
     accounts = [BrokerAccountFactory(broker_name=name) for name in broker_names or ("alpaca", "alpaca_margin")]
-    for account in accounts:
-        for symbol in symbols:
-            QuoteFactory(listing__account=account, listing__instrument__symbol=symbol)
-    limits = {
-        Control.MAX_ORDER_QTY: Decimal(1_000),
-        Control.MAX_ORDER_NOTIONAL: Decimal(500_000),
-        Control.PORTFOLIO_RISK_LIMIT: Decimal(5_000_000),
-        Control.MAX_BROKER_ALLOCATION: Decimal("0.8"),
-    }
-    set_limits(
-        [LimitValue(control, value) for control, value in limits.items()], actor="system:config", reason="test desk"
+    instruments = [InstrumentFactory(symbol=symbol) for symbol in symbols]
+    listed = set(Listing.objects.values_list("account_id", "instrument_id"))
+    listings = Listing.objects.bulk_create(
+        ListingFactory.build(account=account, instrument=instrument)
+        for account in accounts
+        for instrument in instruments
+        if (account.pk, instrument.pk) not in listed
     )
+    Quote.objects.bulk_create(QuoteFactory.build(listing=listing) for listing in listings)
+    values = [LimitValue(control, value) for control, value in (LIMITS_OF_A_DESK | limits).items()]
+    set_limits(values, actor="system:config", reason="test desk")
     return accounts

@@ -8,7 +8,6 @@ from orders.executions import apply_cancel_rejected, apply_report
 from orders.intake import Submission, submit_order
 from orders.models import Execution, Order, OrderRequest
 from orders.ticket import parse_ticket
-from risk.limits import LimitValue, set_limits
 from risk.models import Control
 from tests.factories import trading_desk
 from tests.orders.facts import at
@@ -20,17 +19,16 @@ LIMIT_BUY = {"symbol": "IBM", "side": "buy", "order_qty": "100", "ord_type": "li
 
 def roomy_desk(*broker_names: str) -> list[BrokerAccount]:
     """A desk whose limits, also those on a quote's age, are out of the way of orders of some ten thousand shares."""
-    accounts = trading_desk(*broker_names)
+    room = {
+        Control.MAX_ORDER_QTY: Decimal(10**6),
+        Control.MAX_ORDER_NOTIONAL: Decimal(10**9),
+        Control.PORTFOLIO_RISK_LIMIT: Decimal(10**9),
+        Control.MAX_BROKER_ALLOCATION: Decimal(1),
+        Control.MAX_QUOTE_AGE: Decimal(86_400),
+        Control.MAX_QUOTE_LAG: Decimal(86_400),
+    }
+    accounts = trading_desk(*broker_names, limits=room)
     BrokerAccount.objects.update(portfolio_value=10**9, equity=10**9, cash=10**9, buying_power=10**9)
-    values = [
-        LimitValue(Control.MAX_ORDER_QTY, Decimal(10**6)),
-        LimitValue(Control.MAX_ORDER_NOTIONAL, Decimal(10**9)),
-        LimitValue(Control.PORTFOLIO_RISK_LIMIT, Decimal(10**9)),
-        LimitValue(Control.MAX_BROKER_ALLOCATION, Decimal(1)),
-        LimitValue(Control.MAX_QUOTE_AGE, Decimal(86_400)),
-        LimitValue(Control.MAX_QUOTE_LAG, Decimal(86_400)),
-    ]
-    set_limits(values, actor="system:config", reason="room for tests")
     return accounts
 
 

@@ -11,16 +11,18 @@ from risk.models import ExposureTotal
 from tradingdesk.fields import MONEY_PLACES, fit
 from tradingdesk.fix import OrdStatus, Side, WorkingAs
 
+Place = tuple[str, str]  # account and symbol
 SUMS = ("gross", "net_high", "net_low", "beta_high", "beta_low", "without_rate", "without_beta")
 
 
 def assert_books_balance() -> None:
     """Assert that orders, positions, trade logs and exposure totals are what the executions and orders make them."""
-    for order in Order.objects.all():
+    orders = list(Order.objects.prefetch_related("executions", "legs"))
+    for order in orders:
         _assert_order_is_its_fold(order)
         _assert_exits_reserve_once(order)
-    _assert_positions_are_folds()
-    _assert_exposure_is_a_sum()
+    books = _positions_that_are_folds()
+    _assert_exposure_is_a_sum(orders, books)
 
 
 def _assert_order_is_its_fold(order: Order) -> None:
@@ -57,7 +59,7 @@ def _assert_reservation(order: Order) -> None:
 
 def _assert_exits_reserve_once(order: Order) -> None:
     """Of the exits of one entry, one holds what there is to close; those of an "oco" order, only after it."""
-    legs = [leg for leg in order.legs.order_by("pk") if leg.is_open]
+    legs = sorted((leg for leg in order.legs.all() if leg.is_open), key=lambda leg: leg.pk)
     if legs:
         first, *others = legs
         left = to_close(order)
@@ -65,17 +67,22 @@ def _assert_exits_reserve_once(order: Order) -> None:
         assert not any(leg.reserved_qty for leg in others), order
 
 
-def _assert_positions_are_folds() -> None:
-    books = defaultdict(list)
+def _positions_that_are_folds() -> dict[Place, Decimal]:
+    """Assert that each position is what its executions make it; what is held, by account and symbol."""
+    fills, rows = defaultdict(list), defaultdict(list)
     for fill in Execution.objects.all():
-        books[fill.account_id, fill.instrument_id].append(fill)
-    held = set(Position.objects.values_list("account_id", "instrument_id"))
-    assert held <= set(books)
-    for (account, instrument), fills in books.items():
-        rows = Position.objects.filter(account_id=account, instrument_id=instrument).order_by("opened_at", "id")
-        trips = fold(lifecycle.live_trades(fills))
-        assert [_row_figures(row) for row in rows] == [_trip_figures(trip) for trip in trips]
-        assert sum(row.closed_at is None for row in rows) <= 1
+        fills[fill.account_id, fill.symbol].append(fill)
+    for row in Position.objects.select_related("trade_log__order").order_by("opened_at", "id"):
+        rows[row.account_id, row.symbol].append(row)
+    assert rows.keys() <= fills.keys()
+    held = {}
+    for place, of_place in fills.items():
+        live = lifecycle.live_trades(of_place)
+        assert [_row_figures(row) for row in rows[place]] == [_trip_figures(trip) for trip in fold(live)]
+        held[place] = sum((Side(trade.side).sign * trade.last_qty for trade in live), Decimal(0))
+        is_open = [row.qty for row in rows[place] if row.closed_at is None]
+        assert is_open == ([held[place]] if held[place] else [])
+    return held
 
 
 def _row_figures(row: Position) -> dict:
@@ -112,10 +119,16 @@ def _trip_figures(trip) -> dict:
     }
 
 
-def _assert_exposure_is_a_sum() -> None:
+def _assert_exposure_is_a_sum(orders: list[Order], held: dict[Place, Decimal]) -> None:
+    entered = defaultdict(lambda: {side: [Decimal(0), Decimal(0)] for side in Side})
+    for order in orders:
+        of_side = entered[order.account_id, order.symbol][Side(order.side)]
+        of_side[0] += order.reserved_qty
+        of_side[1] += order.reserved_notional
     sums = defaultdict(lambda: defaultdict(Decimal))
     for row in ExposureTotal.objects.exclude(symbol=""):
-        _assert_symbol_row(row)
+        place = row.broker_name, row.symbol
+        _assert_symbol_row(row, entered[place], held.get(place, Decimal(0)))
         for key in (f"1:{row.broker_name}", f"3:{row.broker_name}:{row.sector}"):
             for name in SUMS:
                 sums[key][name] += getattr(row, name)
@@ -123,26 +136,13 @@ def _assert_exposure_is_a_sum() -> None:
         assert {name: getattr(row, name) for name in SUMS} == {name: sums[row.key][name] for name in SUMS}, row
 
 
-def _assert_symbol_row(row: ExposureTotal) -> None:
-    entered = {side: [Decimal(0), Decimal(0)] for side in Side}
-    for order in Order.objects.filter(account_id=row.broker_name, symbol=row.symbol):
-        entered[Side(order.side)][0] += order.reserved_qty
-        entered[Side(order.side)][1] += order.reserved_notional
+def _assert_symbol_row(row: ExposureTotal, entered: dict[Side, list[Decimal]], held: Decimal) -> None:
     assert [row.open_buy_qty, row.open_buy_notional] == entered[Side.BUY], row
     assert [row.open_sell_qty, row.open_sell_notional] == entered[Side.SELL], row
-    assert row.position_qty == _held(row.broker_name, row.symbol), row
+    assert row.position_qty == held, row
     value, rate = row.position_qty * row.mark_px, row.fx_rate or 1
     ends = (value + row.open_buy_notional) * rate, (value - row.open_sell_notional) * rate
     assert row.gross == fit(max(map(abs, ends)), MONEY_PLACES), row
     assert [row.net_high, row.net_low] == [fit(end, MONEY_PLACES) for end in ends], row
     assert row.without_rate == (row.fx_rate is None and row.gross > 0), row
     assert row.without_beta == (row.beta is None and row.gross > 0), row
-
-
-def _held(broker_name: str, symbol: str) -> Decimal:
-    """The position by plain addition of what counts; the open row must say the same."""
-    fills = Execution.objects.filter(account_id=broker_name, symbol=symbol)
-    held = sum((Side(t.side).sign * t.last_qty for t in lifecycle.live_trades(fills)), Decimal(0))
-    rows = Position.objects.filter(account_id=broker_name, symbol=symbol, closed_at=None)
-    assert [row.qty for row in rows] == ([held] if held else [])
-    return held
