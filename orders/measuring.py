@@ -272,8 +272,8 @@ def _opposite(side: Side) -> Select:
 
 _INSTRUMENT = Param("instrument", Instrument._meta.pk)
 _bars = DailyBar.objects.filter(listing__instrument=_INSTRUMENT, day__gte=Param("since", DateField()))
-_volumes = Select(_bars.order_by().values_list("listing__account_id").annotate(volume=Avg("volume")))
-_closes = Select(_bars.order_by("day").values_list("listing__account_id", "close_px"))
+_volumes = Select(_bars.order_by().values_list("listing__account_id").annotate(volume=Avg("volume")), by_index=True)
+_closes = Select(_bars.order_by("day").values_list("listing__account_id", "close_px"), by_index=True)
 _COUNTS = {"minute": Count("pk")}
 _since, _second = Param("since", DateTimeField()), Param("second", DateTimeField())
 _entered = Select(

@@ -67,7 +67,7 @@ class Matrix:
         problems = self._settle()
         self.traders.close()
         problems += self._when_quiet()
-        problems += [f"{n} parts did not end on SIGTERM" for n in [self.desk.stop()] if n]
+        problems += [f"{name} did not end on SIGTERM" for name in self.desk.stop()]
         return problems + self._afterwards()
 
     def counts(self) -> dict[str, object]:

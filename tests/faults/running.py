@@ -26,7 +26,7 @@ class Part:
 
     def __init__(self, name: str, child: Child, env: dict[str, str], log: Path):
         self.name, self.command, self.log = name, child.command, log
-        self.env = env | child.env | {crash_orders.PART: name}
+        self.env = env | child.env | {crash_orders.PART: name, "PYTHONFAULTHANDLER": "1"}
         self.process: subprocess.Popen | None = None
         self.deaths = 0
 
@@ -98,12 +98,12 @@ class FaultyDesk(RunningDesk):
         for part in self.parts.values():
             part.tend()
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """End all parts as a service manager would; how many did not end by themselves."""
+    def stop(self, number: int = signal.SIGTERM) -> list[str]:
+        """End all parts as a service manager would; those that did not end by themselves."""
         for part in self.parts.values():
             if part.process is not None and part.is_running:
                 part.process.send_signal(number)
-        return sum(_had_to_be_killed(part) for part in self.parts.values())
+        return [part.name for part in self.parts.values() if _had_to_be_killed(part)]
 
     def kill(self) -> None:
         """End all parts without warning."""
@@ -124,6 +124,8 @@ def _had_to_be_killed(part: Part) -> bool:
     try:
         part.process.wait(STOP_S)
     except subprocess.TimeoutExpired:
+        part.process.send_signal(signal.SIGABRT)  # what its threads are at goes to the log
+        part.process.wait(STOP_S)
         part.kill()
         return True
     return False
