@@ -5,9 +5,11 @@ What leaves one account enters another, so the desk's net position in a symbol s
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from importlib import import_module
+from itertools import chain
 
 from orders.rebalancing.edges import Edge, Ways, ways_between
 from orders.rebalancing.words import ZERO, Book, Move, Moves, Place, Problem
@@ -57,16 +59,23 @@ def _moves(edge: Edge, number: int) -> Iterator[Move]:
 
 
 def _problems(
-    books: Iterable[Book], places: Sequence[Place], ways: Ways, answer: Moves, taken: Sequence[tuple[Edge, int]]
+    books: Iterable[Book], places: Sequence[Place], ways: Ways, answer: Moves, lots: Iterable[tuple[Edge, int]]
 ) -> Iterator[Problem]:
     """What stays outside its range, and why."""
-    seen: set[Problem] = set()
-    by_name = {book.broker_name: book for book in books}
-    for book in by_name.values():
-        for one in _of_account(book, by_name, places, ways, answer, taken):
-            if one not in seen:
-                seen.add(one)
-                yield one
+    by_name, taken = {book.broker_name: book for book in books}, _Taken(lots)
+    found = [_of_account(book, by_name, places, ways, answer, taken) for book in by_name.values()]
+    yield from dict.fromkeys(chain.from_iterable(found))
+
+
+class _Taken:
+    """What the answer takes: the lots of each way by what gives, and what is entered at each account."""
+
+    def __init__(self, taken: Iterable[tuple[Edge, int]]):
+        self.ways: dict[tuple[str, str], list[tuple[Edge, int]]] = defaultdict(list)
+        self.entered: dict[str, Decimal] = defaultdict(Decimal)
+        for edge, number in taken:
+            self.ways[edge.giver.broker_name, edge.giver.symbol].append((edge, number))
+            self.entered[edge.taker.broker_name] += number * edge.taken
 
 
 def _of_account(
@@ -75,7 +84,7 @@ def _of_account(
     places: Sequence[Place],
     ways: Ways,
     answer: Moves,
-    taken: Sequence[tuple[Edge, int]],
+    taken: _Taken,
 ) -> Iterator[Problem]:
     name, after = book.broker_name, answer.gross_after[book.broker_name]
     if after < book.least:
@@ -97,22 +106,16 @@ def _of_account(
             yield from _full(giver, symbol, books, answer, taken)
 
 
-def _full(
-    giver: str, symbol: str, books: Mapping[str, Book], answer: Moves, taken: Sequence[tuple[Edge, int]]
-) -> Iterator[Problem]:
+def _full(giver: str, symbol: str, books: Mapping[str, Book], answer: Moves, taken: _Taken) -> Iterator[Problem]:
     """Why a possible way takes no more."""
-    for edge, number in taken:
-        if (edge.giver.broker_name, edge.giver.symbol) != (giver, symbol) or number == edge.most_lots:
+    for edge, number in taken.ways[giver, symbol]:
+        if number == edge.most_lots:
             continue
         name = edge.taker.broker_name
         if books[name].most - answer.gross_after[name] < edge.least_lots * edge.taken + _CENT:
             yield Problem("NO_ROOM", f"{name} may hold no more: at most {_money(books[name].most)}", name)
-        elif books[name].buying_power < _entered(name, taken) + edge.least_lots * edge.taken + _CENT:
+        elif books[name].buying_power < taken.entered[name] + edge.least_lots * edge.taken + _CENT:
             yield Problem("NO_BUYING_POWER", f"{name} has buying power of {_money(books[name].buying_power)}", name)
-
-
-def _entered(name: str, taken: Iterable[tuple[Edge, int]]) -> Decimal:
-    return sum((number * edge.taken for edge, number in taken if edge.taker.broker_name == name), ZERO)
 
 
 def _money(value: Decimal) -> str:

@@ -5,11 +5,13 @@ Two stages: first every account as near to its range as can be, then with the le
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
+from scipy.sparse import csr_array
 
 from orders.rebalancing.edges import Edge
 from orders.rebalancing.words import ZERO, Book, NotSolved
@@ -39,6 +41,7 @@ class _Program:
     """Columns: lots of each edge, whether it is used, fees of its two orders, and what each account is over and under.
 
     Money is in ten-thousandths of all gross exposure, so that the solver's tolerances mean the same to every desk.
+    Rows are kept as what they have at few of the columns: a desk of ten thousand positions has forty thousand of each.
     """
 
     def __init__(self, edges: Sequence[Edge], books: Sequence[Book], room: Decimal | None):
@@ -49,7 +52,7 @@ class _Program:
         self.over = self.fees + 2 * self.count
         self.under = self.over + self.accounts
         self.width = self.under + self.accounts
-        self._rows: list[tuple[np.ndarray, float, float]] = []
+        self._rows: list[tuple[Mapping[int, float], float]] = []  # each is at most so much
         self._top = np.full(self.width, np.inf)
         self._top[: self.count] = [edge.most_lots for edge in edges]
         self._top[self.used : self.fees] = 1
@@ -70,12 +73,11 @@ class _Program:
         """
         integrality = np.zeros(self.width)
         integrality[: self.fees] = 1
-        matrix, lower, upper = (np.array(part) for part in zip(*self._rows, strict=True))
         found: OptimizeResult = milp(
             costs,
             integrality=integrality,
             bounds=Bounds(np.zeros(self.width), self._top),
-            constraints=LinearConstraint(matrix, lower, upper),
+            constraints=LinearConstraint(self._matrix(), ub=[most for _, most in self._rows]),
             options={"time_limit": SECONDS_AT_MOST, "mip_rel_gap": _SMALLEST_GAP},
         )
         if found.x is None:
@@ -84,11 +86,17 @@ class _Program:
 
     def stay_as_near_as(self, distance: float) -> None:
         """From now on, let the accounts be no farther from their ranges than this."""
-        self._rows.append((self.distance, -np.inf, distance + _SMALLEST_GAP))
+        row = {int(column): float(self.distance[column]) for column in np.flatnonzero(self.distance)}
+        self._rows.append((row, distance + _SMALLEST_GAP))
 
     def lots_of(self, columns: np.ndarray) -> list[int]:
         """Whole lots by edge."""
         return [round(value) for value in columns[: self.count]]
+
+    def _matrix(self) -> csr_array:
+        places = [(number, column) for number, (row, _) in enumerate(self._rows) for column in row]
+        values = [value for row, _ in self._rows for value in row.values()]
+        return csr_array((values, tuple(zip(*places, strict=True))), shape=(len(self._rows), self.width))
 
     def _hold_ranges(self, books: Sequence[Book]) -> None:
         """Gross exposure into its range, or as near as `over` and `under` tell, never farther; and buying power."""
@@ -97,9 +105,9 @@ class _Program:
             ends = [(self.over, 1, book.most)]
             ends += [(self.under, -1, book.least)] if book.least > 0 else []  # nothing gives more than it has
             for column, sign, bound in ends:
-                row, allowed = sign * change, self._money(self._tightened(sign * (bound - book.gross)))
-                row[column + number] = -1
-                self._rows.append((row, -np.inf, allowed))
+                allowed = self._money(self._tightened(sign * (bound - book.gross)))
+                row = {at: sign * value for at, value in change.items()} | {column + number: -1}
+                self._rows.append((row, allowed))
                 self._top[column + number] = max(-allowed, 0)
             self._limit(self._powers(book.broker_name), max(book.buying_power - self.margin, ZERO))
 
@@ -107,8 +115,8 @@ class _Program:
         """An account that is in its range, however near to the end of it, is not moved for the margin alone."""
         return room - self.margin if room < 0 else max(room - self.margin, ZERO)
 
-    def _changes(self, broker_name: str) -> np.ndarray:
-        row = np.zeros(self.width)
+    def _changes(self, broker_name: str) -> dict[int, float]:
+        row = {}
         for number, edge in enumerate(self.edges):
             if edge.taker.broker_name == broker_name:
                 row[number] = self._money(edge.taken)
@@ -128,25 +136,24 @@ class _Program:
 
     def _hold_holdings(self) -> None:
         """No more leaves a place than is free there; in whole lots, as a rounded bound would cost one of them."""
-        for place in {id(edge.giver): edge.giver for edge in self.edges}.values():
-            ways = {number: edge.step for number, edge in enumerate(self.edges) if edge.giver is place}
-            lot = min(ways.values())
-            self._limit(ways, (place.free / lot).to_integral_value(ROUND_FLOOR) * lot, unit=lot)
+        givers, ways = {}, defaultdict(dict)
+        for number, edge in enumerate(self.edges):
+            givers[id(edge.giver)] = edge.giver
+            ways[id(edge.giver)][number] = edge.step
+        for key, place in givers.items():
+            lot = min(ways[key].values())
+            self._limit(ways[key], (place.free / lot).to_integral_value(ROUND_FLOOR) * lot, unit=lot)
 
     def _tie_use_and_fees(self) -> None:
         """Make an edge that is used carry its least quantity, and both orders of it their fees: at least the least."""
         for number, edge in enumerate(self.edges):
             for lots_at, sign in ((edge.most_lots, 1), (edge.least_lots, -1)):
-                row = np.zeros(self.width)
-                row[number], row[self.used + number] = sign, -sign * lots_at
-                self._rows.append((row, -np.inf, 0))
+                self._rows.append(({number: sign, self.used + number: -sign * lots_at}, 0))
             sides = ((edge.giver, edge.giver.closing_side), (edge.taker, edge.opening_side))
             for order, (place, side) in enumerate(sides):
                 column = self.fees + 2 * number + order
                 for at, cost in ((number, edge.step * place.fee_rate(side)), (self.used + number, place.fee_least)):
-                    row = np.zeros(self.width)
-                    row[at], row[column] = self._money(cost), -1
-                    self._rows.append((row, -np.inf, 0))
+                    self._rows.append(({at: self._money(cost), column: -1}, 0))
 
     def _spending(self) -> np.ndarray:
         """Turnover, half the spread of both orders, and fees."""
@@ -157,10 +164,8 @@ class _Program:
 
     def _limit(self, columns: Mapping[int, Decimal], bound: Decimal, unit: Decimal | None = None) -> None:
         unit = unit or self.unit
-        row = np.zeros(self.width)
-        for number, value in columns.items():
-            row[number] = float(value / unit)
-        self._rows.append((row, -np.inf, float(bound / unit)))
+        row = {number: float(value / unit) for number, value in columns.items()}
+        self._rows.append((row, float(bound / unit)))
 
     def _money(self, amount: Decimal) -> float:
         return float(amount / self.unit)

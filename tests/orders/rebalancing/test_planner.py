@@ -1,5 +1,6 @@
 """Moves between accounts as a function of values: what is held stays held, limits hold after, nothing moves in vain."""
 
+import tracemalloc
 from decimal import Decimal
 from itertools import product
 
@@ -265,3 +266,19 @@ def judge(books, places, choice):
 def largest(places):
     """The most that one unit more can cost, which the margin of the ranges may ask for."""
     return max(one.ask_px for one in places) + 3 if places else Decimal(0)
+
+
+def test_memory_grows_with_what_is_held_and_not_with_its_square():
+    books = [book("alpaca", 81_000, 80_000), book("alpaca_margin", 0, 80_000)]
+
+    def most_memory(symbols: int) -> int:
+        held = [place("alpaca", f"S{number}", qty=1 + number % 3) for number in range(symbols)]
+        taking = [place("alpaca_margin", one.symbol) for one in held]
+        tracemalloc.start()
+        plan_moves(books, held + taking)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    most_memory(10)  # loads the solver
+    assert most_memory(800) < 6 * most_memory(200)
