@@ -187,4 +187,6 @@ def _waiting(order: Order) -> Approval:
 
 def _refuse_own(approval: Approval, order: Order, actor: str) -> None:
     if is_own(approval, order, actor):
-        raise SamePerson("SAME_PERSON", f"{actor} entered this order: another person must approve it")
+        raise SamePerson(
+            "SAME_PERSON", f"{actor} entered this order, or proposed its plan: another person must approve it"
+        )

@@ -145,9 +145,9 @@ def read_exposure(market: Market, symbol: str) -> exposure.Exposure:
     """Read the same without locks, for a preview."""
     held = exposure.read_for_preview(market.names, symbol)
     with together():
-        unreflected = _ask_unreflected(market.accounts)
+        unreflected, rates = _ask_unreflected(market.accounts), fx.ask_rates(market.currencies)
     held.unreflected = exposure.summed(unreflected())
-    return _with_rates(held, fx.rates_in_force(market.currencies), market)
+    return _with_rates(held, rates(), market)
 
 
 def decide(

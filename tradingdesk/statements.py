@@ -56,7 +56,7 @@ class Select:
     With `by_index` PostgreSQL plans it, and what follows in its transaction, once for all values, and with indexes and
     loops alone. That is for questions about the last moments of tables with a long past: of "later than this" it takes
     a third of the table to be, until it knows the value, and so makes a plan at every use, for longer than it follows
-    it.
+    it. Such a question is asked by `later`.
     """
 
     def __init__(self, queryset: QuerySet, *, by_index: bool = False):
@@ -65,10 +65,6 @@ class Select:
 
     def __call__(self, **values: Any) -> list:
         """Run it: all rows, each what the queryset gives."""
-        if self._by_index:
-            with together():
-                rows = self.later(**values)
-            return rows()
         compiled = self._compiled()
         cursor = compiled.connection.cursor()
         cursor.execute(compiled.sql, compiled.bound(values))

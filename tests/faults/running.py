@@ -1,5 +1,6 @@
 """The desk's processes, each to be killed and started by itself; the command lines are those of `manage.py desk`."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from tradingdesk.running.children import Child
 from tradingdesk.running.processes import desk_processes
 
 T = TypeVar("T")
-STOP_S = 30.0
+STOP_S, ABORT_S = 30.0, 5.0
 LOOK_EVERY_S = 0.05
 
 
@@ -59,6 +60,15 @@ class Part:
         self.signal(signal.SIGKILL)
         if self.process is not None:
             self.process.wait(STOP_S)
+
+    def abort(self) -> None:
+        """End it so that what its threads are at goes to the log, and what is left of its group with it."""
+        self.process.send_signal(signal.SIGABRT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(ABORT_S)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_S)
 
     def tend(self) -> None:
         """Start it again if it has ended by itself."""
@@ -124,8 +134,6 @@ def _had_to_be_killed(part: Part) -> bool:
     try:
         part.process.wait(STOP_S)
     except subprocess.TimeoutExpired:
-        part.process.send_signal(signal.SIGABRT)  # what its threads are at goes to the log
-        part.process.wait(STOP_S)
-        part.kill()
+        part.abort()
         return True
     return False
